@@ -1,0 +1,1 @@
+"""INI text to dataclasses, with errors that say where."""

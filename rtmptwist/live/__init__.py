@@ -1,0 +1,1 @@
+"""Who publishes what and who takes it: registry, applications, streams, fan-out."""

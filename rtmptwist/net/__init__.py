@@ -1,0 +1,1 @@
+"""Sockets: Twisted protocols, writers, endpoints and the client."""
