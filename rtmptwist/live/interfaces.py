@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol, Self
 
 from rtmptwist.wire.message import Message
 
 
 class Writer(Protocol):
-    """Takes bytes for one peer, in order, and never blocks. One per connection."""
+    """
+    Takes bytes for one peer, in order, and never blocks. One per connection.
+
+    It raises nothing: when the peer is gone it swallows, and the connection hears of it.
+    """
 
     idle: bool
     "Nothing of ours waits in user space."
 
     drained: Callable[[], None]
-    "Called when `idle` becomes true again. Belongs to the connection, which tells its streams."
+    """
+    Called when `idle` becomes true again. Belongs to the connection, several of whose streams may
+    share the writer: it calls `Subscriber.resume` for each.
+    """
 
     def write(self, data: bytes) -> bool:
         """Take all of it; return `idle`. `data` is shared and must never be changed."""
@@ -27,8 +36,27 @@ class Writer(Protocol):
 class Format(Protocol):
     """One way to put messages into bytes. Hashable: equal formats share one fan-out."""
 
+    @property
+    def video(self) -> bool:
+        """Whether it has pictures: then it can begin at key frames only."""
+
+    def select(self, *, audio: bool | None = None, video: bool | None = None) -> Self:
+        """The same format with sound or pictures left out or put back; None: as it is."""
+
     def encode(self, messages: Sequence[Message]) -> bytes:
         """Put messages, some of which this format may leave out, into one immutable buffer."""
+
+    def __hash__(self) -> int: ...
+
+
+class EndReason(Enum):
+    """Why a subscription ended without its viewer's doing."""
+
+    NOT_FOUND = "nobody published the stream in time"
+    UNPUBLISHED = "the publisher left"
+    STALLED = "the viewer took nothing for too long"
+    COMPLETE = "the duration that was asked for is over"
+    CLOSED = "the stream was closed here"
 
 
 class Player(Protocol):
@@ -38,20 +66,28 @@ class Player(Protocol):
         """A publisher (re)appeared; its media follows."""
 
     def unpublished(self) -> None:
-        """The publisher left and the grace time is over. The subscriber may stay and wait."""
+        """The publisher left and the grace time is over. The subscriber stays and waits."""
 
     def skipped(self, messages: int) -> None:
         """So many messages were left out because the viewer was slow."""
 
-    def ended(self, reason: str) -> None:
-        """The subscription is over and closed: no viewer is kept after the end, or it stalled."""
+    def ended(self, reason: EndReason) -> None:
+        """The subscription is over; the subscriber is closed already."""
 
 
 class Publisher(Protocol):
     """Who feeds an inlet, and is told when the inlet is taken from it."""
 
     def displaced(self, reason: str) -> None:
-        """Another publisher took the stream over; this inlet is dead."""
+        """The inlet is dead: another publisher took the stream over, or the stream was closed."""
+
+
+class Connection(Protocol):
+    """An open connection, as far as the registry counts it."""
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address; anything else (a local socket) is not counted by address."""
 
 
 class StreamSettings(Protocol):
@@ -63,7 +99,7 @@ class StreamSettings(Protocol):
 
     @property
     def window(self) -> float:
-        """How much of the past is kept."""
+        """How much of the past is kept. The newest GOP is kept whole, however long it is."""
 
     @property
     def window_size(self) -> int:
@@ -91,8 +127,29 @@ class StreamSettings(Protocol):
 
     @property
     def join(self) -> str:
-        """Where a new viewer starts: `instant`, `keyframe` or `live-edge`."""
+        """
+        Where a new viewer starts.
+
+        `instant`: with the newest whole GOP. `keyframe`: with the next key frame. `live-edge`:
+        with the sound of this moment, and the picture from the next key frame.
+        """
 
     @property
     def after_end(self) -> str:
-        """Viewers of a stream that ended: `stay` for the next publisher, or `close`."""
+        """Viewers of a stream that ended: `stay` for the next publisher (`wait`), or `close`."""
+
+
+class ConnectionLimits(Protocol):
+    """How many connections may be open."""
+
+    @property
+    def connections(self) -> int:
+        """In all."""
+
+    @property
+    def connections_per_address(self) -> int:
+        """From one address: a thousand viewers behind one NAT are rare, one flooder is not."""
+
+    @property
+    def trusted(self) -> Sequence[IPv4Network | IPv6Network]:
+        """Exempt from the bound per address: proxies, relays and load tests live there."""

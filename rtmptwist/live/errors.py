@@ -1,0 +1,14 @@
+"""What `live` refuses: legal RTMP, but not here or not now."""
+
+from __future__ import annotations
+
+from rtmptwist.wire.status import Status, StatusCode
+
+
+class Refused(Exception):
+    """Somebody asked for what they cannot have. The status goes to them as it stands."""
+
+    def __init__(self, code: StatusCode, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.status = Status(code, description)
+        "Code, level and a sentence that helps whoever reads it in an encoder's window."
