@@ -55,7 +55,7 @@ class EndReason(Enum):
     NOT_FOUND = "nobody published the stream in time"
     UNPUBLISHED = "the publisher left"
     STALLED = "the viewer took nothing for too long"
-    COMPLETE = "the duration that was asked for is over"
+    DURATION = "the duration that was asked for is over"
     CLOSED = "the stream was closed here"
 
 
