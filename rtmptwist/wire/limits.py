@@ -83,3 +83,6 @@ class Limits:
 
     open_calls: int = 64
     "Calls of ours that a peer has not answered yet."
+
+    swf_size: int = 64 << 20
+    "Of a SWF file, inflated, whose hash we take: some kilobytes can claim to be gigabytes."
