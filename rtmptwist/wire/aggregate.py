@@ -2,7 +2,7 @@
 Aggregate messages (RTMP 1.0, section 7.1.6): several media messages in one.
 
 Adobe's servers send them; we take them apart and send none, because they save nothing. The body is
-FLV tags: the specification's drawing puts the upper timestamp byte first, nobody does.
+FLV tags, the timestamp's upper byte last (the specification draws it otherwise).
 """
 
 from __future__ import annotations

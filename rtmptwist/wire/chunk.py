@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from rtmptwist.wire.control import Abort, SetChunkSize
 from rtmptwist.wire.errors import ChunkError, LimitExceeded, LocalProtocolError
@@ -465,8 +465,7 @@ class ChunkEncoder:
 
     def __init__(self) -> None:
         self.chunk_size = DEFAULT_CHUNK_SIZE
-        self._sent: dict[int, tuple[int, int, int, int]] = {}
-        "Timestamp, size, type and stream id of the last message of each chunk stream."
+        self._sent: dict[int, _Sent] = {}
 
     def encode(self, message: Message, chunk_stream_id: int) -> bytes:
         """
@@ -482,22 +481,34 @@ class ChunkEncoder:
         timestamp = message.timestamp & _WRAP
         size = len(message.payload)
         sent = self._sent.get(chunk_stream_id)
-        self._sent[chunk_stream_id] = (timestamp, size, message.type, message.stream_id)
         delta = -1
-        if sent is not None and sent[3] == message.stream_id:
-            delta = timestamp - sent[0]
+        if sent is not None and sent.stream_id == message.stream_id:
+            delta = timestamp - sent.timestamp
+        parts: Parts = []
         if not 0 <= delta < _EXTENDED or size > MAX_MESSAGE_SIZE:
-            return encode_full(message, chunk_stream_id, self.chunk_size)
-        assert sent is not None
-        if sent[1:3] == (size, message.type):
-            basic = _basic_header(2, chunk_stream_id)
-            header = _NUMBER.pack(basic[-1] << 24 | delta)
+            append_full(parts, message, chunk_stream_id, self.chunk_size)
         else:
-            basic = _basic_header(1, chunk_stream_id)
-            header = _HEADER.pack(basic[-1] << 24 | delta, size << 8 | message.type)
-        parts: Parts = [basic[:-1] + header]
-        _append_payload(parts, message.payload, self.chunk_size, _basic_header(3, chunk_stream_id))
+            assert sent is not None
+            if sent.size == size and sent.type == message.type:
+                basic = _basic_header(2, chunk_stream_id)
+                header = _NUMBER.pack(basic[-1] << 24 | delta)
+            else:
+                basic = _basic_header(1, chunk_stream_id)
+                header = _HEADER.pack(basic[-1] << 24 | delta, size << 8 | message.type)
+            parts.append(basic[:-1] + header)
+            continuation = _basic_header(3, chunk_stream_id)
+            _append_payload(parts, message.payload, self.chunk_size, continuation)
+        self._sent[chunk_stream_id] = _Sent(timestamp, size, message.type, message.stream_id)
         return b"".join(parts)
+
+
+class _Sent(NamedTuple):
+    """The last message of a chunk stream, as far as headers of the next may leave it out."""
+
+    timestamp: int
+    size: int
+    type: int
+    stream_id: int
 
 
 def _append_payload(parts: Parts, payload: bytes, chunk_size: int, continuation: bytes) -> None:
@@ -511,15 +522,15 @@ def _append_payload(parts: Parts, payload: bytes, chunk_size: int, continuation:
         parts.append(view[offset : offset + chunk_size])
 
 
-def _basic_header(kind: int, chunk_stream_id: int) -> bytes:
+def _basic_header(fmt: int, chunk_stream_id: int) -> bytes:
     """Choose the shortest of the three forms (5.3.1.1)."""
     if 2 <= chunk_stream_id < 64:
-        return bytes([kind << 6 | chunk_stream_id])
+        return bytes([fmt << 6 | chunk_stream_id])
     number = chunk_stream_id - 64
     if 0 <= number < 256:
-        return bytes([kind << 6, number])
-    if 0 < number < 65_536:
-        return bytes([kind << 6 | 1, number & 0xFF, number >> 8])
+        return bytes([fmt << 6, number])
+    if 256 <= number < 65_536:
+        return bytes([fmt << 6 | 1, number & 0xFF, number >> 8])
     raise LocalProtocolError(
         f"chunk stream {chunk_stream_id} (expected 2 to {MAX_CHUNK_STREAM_ID})"
     )
