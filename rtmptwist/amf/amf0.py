@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rtmptwist.amf import amf3
-from rtmptwist.amf.errors import AmfError
-from rtmptwist.amf.limits import DEFAULT_LIMITS, AmfLimits, Input, Output, utf8
+from rtmptwist.amf.errors import AmfError, AmfLimitExceeded
+from rtmptwist.amf.limits import DEFAULT_LIMITS, AmfLimits, Input, Output, double, utf8
 from rtmptwist.amf.values import (
     UNDEFINED,
     UNSUPPORTED,
@@ -37,10 +37,9 @@ from rtmptwist.amf.values import (
 
 _read_double: Final = struct.Struct(">d").unpack_from
 _read_u32: Final = struct.Struct(">I").unpack_from
-_pack_number: Final = struct.Struct(">Bd").pack
 _pack_long: Final = struct.Struct(">BI").pack
 _pack_short: Final = struct.Struct(">BH").pack
-_pack_date: Final = struct.Struct(">Bdh").pack
+_pack_u16: Final = struct.Struct(">H").pack
 
 _NUMBER: Final = 0x00
 _STRING: Final = 0x02
@@ -147,7 +146,7 @@ class Decoder(Input):
     def read_name(self) -> str:
         """Read text without a marker, as in names of properties and classes."""
         size = self.take(2)
-        return self.take_text(size[0] << 8 | size[1])
+        return self.text(self.take(size[0] << 8 | size[1]))
 
     def _number(self) -> Value:
         start = self.offset
@@ -161,7 +160,10 @@ class Decoder(Input):
         return self.data[start] != 0
 
     def _string(self) -> Value:
-        return self.read_name()
+        data = self.data
+        start = self.offset
+        self.offset = start + 2
+        return self.text(self.take(data[start] << 8 | data[start + 1]))
 
     def _long_string(self) -> Value:
         return self._long_text()
@@ -169,7 +171,7 @@ class Decoder(Input):
     def _long_text(self) -> str:
         start = self.offset
         self.offset = start + 4
-        return self.take_text(_read_u32(self.data, start)[0])
+        return self.text(self.take(_read_u32(self.data, start)[0]))
 
     def _object(self) -> Value:
         value: dict[str, Value] = {}
@@ -243,17 +245,20 @@ class Decoder(Input):
         self._referable.append(value)
         self.enter()
         data = self.data
+        offset = self.offset
         while True:
-            start = self.offset + 2
-            end = start + (data[start - 2] << 8 | data[start - 1])
+            start = offset + 2
+            end = start + (data[offset] << 8 | data[offset + 1])
             marker = data[end]
-            if end == start and marker == _OBJECT_END:
-                break
-            self.claim(1, 1)
-            name = self.read_name()
             self.offset = end + 1
+            if marker == _OBJECT_END and end == start:
+                break
+            if not self.values_left:
+                raise AmfLimitExceeded(f"1 more value at {end} (expected the end)")
+            self.values_left -= 1
+            name = self.text(data[start:end])
             value[name] = _READERS[marker](self)
-        self.offset = end + 1
+            offset = self.offset
         self.leave()
 
 
@@ -312,7 +317,7 @@ class Encoder(Output):
         size = len(data)
         if size > 0xFFFF:
             raise AmfError(f"name of {size} bytes (expected at most 65535)")
-        self.put(size.to_bytes(2, "big") + data)
+        self.put(_pack_u16(size) + data)
 
     def _none(self, _: None) -> None:
         self.buffer.append(_NULL)
@@ -324,27 +329,25 @@ class Encoder(Output):
         self.buffer += b"\x01\x01" if value else b"\x01\x00"
 
     def _number(self, value: float) -> None:
-        try:
-            self.buffer += _pack_number(_NUMBER, value)
-        except OverflowError as error:
-            raise AmfError(f"{int(value).bit_length()}-bit integer (expected a double)") from error
+        self.buffer.append(_NUMBER)
+        self.buffer += double(value)
 
     def _string(self, value: str) -> None:
         data = utf8(value)
         size = len(data)
         if size > 0xFFFF:
-            self.put(_pack_long(_LONG_STRING, size))
+            self.put(_pack_long(_LONG_STRING, size) + data)
         else:
-            self.put(_pack_short(_STRING, size))
-        self.put(data)
+            self.put(_pack_short(_STRING, size) + data)
 
     def _xml(self, value: Xml) -> None:
         data = utf8(value)
-        self.put(_pack_long(_XML_DOCUMENT, len(data)))
-        self.put(data)
+        self.put(_pack_long(_XML_DOCUMENT, len(data)) + data)
 
     def _date(self, value: Date) -> None:
-        self.buffer += _pack_date(_DATE, value.milliseconds, 0)
+        self.buffer.append(_DATE)
+        self.buffer += double(value.milliseconds)
+        self.buffer += b"\0\0"  # the time zone, reserved
 
     def _object(self, value: dict[str, object]) -> None:
         if not self._referred(value):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from rtmptwist.amf.errors import AmfError
-from rtmptwist.amf.limits import DEFAULT_LIMITS, AmfLimits, Input, Output, utf8
+from rtmptwist.amf.limits import DEFAULT_LIMITS, AmfLimits, Input, Output, double, utf8
 from rtmptwist.amf.values import (
     UNDEFINED,
     Absent,
@@ -34,7 +34,6 @@ from rtmptwist.amf.values import (
 )
 
 _read_double: Final = struct.Struct(">d").unpack_from
-_pack_double: Final = struct.Struct(">Bd").pack
 
 _UNDEFINED: Final = 0x00
 _NULL: Final = 0x01
@@ -165,7 +164,7 @@ class Decoder(Input):
             if index >= len(self._texts):
                 raise AmfError(f"text reference {index} (expected less than {len(self._texts)})")
             return self._texts[index]
-        text = self.take_text(head >> 1)
+        text = self.text(self.take(head >> 1))
         self._texts.append(text)
         return text
 
@@ -195,7 +194,7 @@ class Decoder(Input):
         return self.read_text()
 
     def _xml_document(self, size: int) -> Value:
-        return self._kept(XmlDocument(self.take_text(size)))
+        return self._kept(XmlDocument(self.text(self.take(size))))
 
     def _date(self, _: int) -> Value:
         start = self.offset
@@ -249,7 +248,7 @@ class Decoder(Input):
         return value
 
     def _xml(self, size: int) -> Value:
-        return self._kept(Xml(self.take_text(size)))
+        return self._kept(Xml(self.text(self.take(size))))
 
     def _byte_array(self, size: int) -> Value:
         return self._kept(self.take(size))
@@ -426,10 +425,8 @@ class Encoder(Output):
             self._double(value)
 
     def _double(self, value: float) -> None:
-        try:
-            self.buffer += _pack_double(_DOUBLE, value)
-        except OverflowError as error:
-            raise AmfError(f"{int(value).bit_length()}-bit integer (expected a double)") from error
+        self.buffer.append(_DOUBLE)
+        self.buffer += double(value)
 
     def _string(self, value: str) -> None:
         self.buffer.append(_STRING)
@@ -441,7 +438,8 @@ class Encoder(Output):
 
     def _date(self, value: Date) -> None:
         if not self._referred(_DATE, value):
-            self.buffer += _pack_double(1, value.milliseconds)
+            self.buffer.append(1)
+            self.buffer += double(value.milliseconds)
 
     def _array(self, value: Sequence[object]) -> None:
         if not self._referred(_ARRAY, value):
@@ -468,7 +466,9 @@ class Encoder(Output):
         if self._referred(_OBJECT, value):
             return
         sealed = value.sealed
-        others = {name: value[name] for name in value if name not in sealed}
+        others: dict[str, Value] = dict(value)
+        for name in sealed:
+            others.pop(name, None)
         dynamic = bool(others) or not sealed
         self._write_traits(_Traits(value.class_name, sealed, dynamic, external=False))
         self._items([value.get(name, UNDEFINED) for name in sealed])
@@ -565,7 +565,7 @@ class Encoder(Output):
         self.enter(len(values))
         try:
             self.put(struct.pack(f">{len(values)}{code}", *values))
-        except (struct.error, OverflowError) as error:
+        except struct.error as error:
             raise AmfError(f"vector: {error}") from error
         self.leave()
 

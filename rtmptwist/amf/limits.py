@@ -10,6 +10,8 @@ from typing import Final
 from rtmptwist.amf.errors import AmfError, AmfLimitExceeded
 from rtmptwist.amf.values import Value
 
+_pack_double: Final = struct.Struct(">d").pack
+
 DEEPEST: Final = 128
 "A level takes up to four frames of the thousand that CPython has."
 
@@ -84,13 +86,12 @@ class Input(ABC):
         self.offset = end
         return self.data[start:end]
 
-    def take_text(self, size: int) -> str:
-        """Read UTF-8 of so many bytes."""
-        raw = self.take(size)
+    def text(self, raw: bytes) -> str:
+        """Decode UTF-8."""
         try:
             return raw.decode("utf-8", self.errors)
         except UnicodeDecodeError as error:
-            raise AmfError(f"text ending at {self.offset}: {error} (expected UTF-8)") from error
+            raise AmfError(f"text {raw!r:.80} (expected UTF-8)") from error
 
     def claim(self, count: int, size: int) -> None:
         """Check that so many values, of at least `size` bytes each, can and may still come."""
@@ -98,7 +99,7 @@ class Input(ABC):
         if count * size > left:
             raise AmfError(f"{count} values at {self.offset} (expected at most {left // size})")
         if count > self.values_left:
-            raise AmfLimitExceeded(f"{count} values more (expected at most {self.values_left})")
+            raise AmfLimitExceeded(f"{count} more values (expected at most {self.values_left})")
         self.values_left -= count
 
     def enter(self) -> None:
@@ -152,13 +153,21 @@ class Output(ABC):
         if not self.depth_left:
             raise AmfLimitExceeded("nested too deep, or a cycle that cannot be referred to")
         if count > self.values_left:
-            raise AmfLimitExceeded(f"{count} values more (expected at most {self.values_left})")
+            raise AmfLimitExceeded(f"{count} more values (expected at most {self.values_left})")
         self.depth_left -= 1
         self.values_left -= count
 
     def leave(self) -> None:
         """End what `enter` began."""
         self.depth_left += 1
+
+
+def double(number: float) -> bytes:
+    """Encode a number, which may be an integer of any size."""
+    try:
+        return _pack_double(number)
+    except struct.error as error:
+        raise AmfError(f"number {number!r:.80} (expected one that a double can hold)") from error
 
 
 def utf8(text: str) -> bytes:
