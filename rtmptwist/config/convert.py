@@ -1,0 +1,340 @@
+"""
+Text to values and back: durations, sizes, words, networks, endpoints.
+
+A converter stands beside the type of a key in `schema`. `read` raises BadValue that says what was
+found and what is allowed; `show` writes a value as the manual does: `read(show(value))` is the
+value again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from twisted.internet.endpoints import serverFromString
+
+from rtmptwist.config.ini import quoted
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+
+HOUR: Final = 3600.0
+
+
+class BadValue(ValueError):
+    """A text is no value of its key. The message says what was found and what is allowed."""
+
+    part = 0
+    "Which line of the text."
+
+
+class Converter(ABC, Generic[T]):
+    """How the value of a key is read and shown."""
+
+    @abstractmethod
+    def read(self, text: str) -> T: ...
+
+    @abstractmethod
+    def show(self, value: T) -> str: ...
+
+
+def wrong(found: str, allowed: str, known: Iterable[str] = ()) -> BadValue:
+    """The error for a text; `known` are the words that might have been meant."""
+    return BadValue(f"{quoted(found)}; expected {allowed}{meant(found, known)}")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The question whether the nearest known word was meant, if one is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+# --- numbers
+
+
+class _Bounded(Converter[N]):
+    """A number from `at_least` to `at_most`."""
+
+    def __init__(self, at_least: N, at_most: N) -> None:
+        self.at_least: N = at_least
+        self.at_most: N = at_most
+
+    def within(self, text: str, value: N) -> N:
+        if not self.at_least <= value <= self.at_most:
+            raise wrong(text, f"{self.show(self.at_least)} to {self.show(self.at_most)}")
+        return value
+
+
+class Count(_Bounded[int]):
+    """A whole number."""
+
+    def read(self, text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text):
+            raise wrong(text, "a whole number")
+        return self.within(text, int(text))
+
+    def show(self, value: int) -> str:
+        return str(value)
+
+
+class Duration(_Bounded[float]):
+    """Seconds, written with a unit."""
+
+    _MILLISECONDS: Final = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+
+    def read(self, text: str) -> float:
+        parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)", text)
+        if text != "0" and not parts:
+            raise wrong(text, "a duration such as 250ms, 10s, 2m, 1h or 0")
+        seconds = float(parts[1]) * self._MILLISECONDS[parts[2]] / 1000 if parts else 0.0
+        return self.within(text, seconds)
+
+    def show(self, value: float) -> str:
+        milliseconds = round(value * 1000)
+        for unit, size in self._MILLISECONDS.items():
+            if milliseconds and milliseconds % size == 0:
+                return f"{milliseconds // size}{unit}"
+        return "0"
+
+
+class Size(_Bounded[int]):
+    """Bytes; K, M and G are powers of 1024."""
+
+    _BYTES: Final = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
+
+    def read(self, text: str) -> int:
+        parts = re.fullmatch(r"([0-9]{1,13}) ?([KMG]?)", text.upper())
+        if not parts:
+            raise wrong(text, "a size in bytes such as 65536, 64K, 32M or 1G")
+        return self.within(text, int(parts[1]) * self._BYTES[parts[2]])
+
+    def show(self, value: int) -> str:
+        for unit, size in self._BYTES.items():
+            if value and value % size == 0:
+                return f"{value // size}{unit}"
+        return "0"
+
+
+# --- words
+
+
+class Choice(Converter[str]):
+    """One of some words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def read(self, text: str) -> str:
+        if text not in self.words:
+            raise wrong(text, _either(self.words), self.words)
+        return text
+
+    def show(self, value: str) -> str:
+        return value
+
+
+class Words(Converter[frozenset[str]]):
+    """One or more of some words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def read(self, text: str) -> frozenset[str]:
+        found = _split(text)
+        bad = [word for word in found if word not in self.words]
+        if bad or not found:
+            raise wrong(", ".join(bad), _either(self.words), self.words)
+        return frozenset(found)
+
+    def show(self, value: frozenset[str]) -> str:
+        return ", ".join(word for word in self.words if word in value)
+
+
+class HostNames(Converter[tuple[str, ...]]):
+    """Host names or addresses as they stand in URLs, in small letters."""
+
+    def read(self, text: str) -> tuple[str, ...]:
+        return tuple(host_name(word) for word in _split(text))
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ", ".join(value)
+
+
+def host_name(text: str) -> str:
+    """Check a host name; raise BadValue if it is none."""
+    name = text.lower().removesuffix(".")
+    if not re.fullmatch(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+:[0-9a-f:.]*", name):
+        raise wrong(text, "a host name such as example.org, or an address")
+    return name
+
+
+class Folder(Converter[Path]):
+    """A path, seen from the folder of the file that names it."""
+
+    def read(self, text: str) -> Path:
+        if not text or "\0" in text:
+            raise wrong(text, "a folder")
+        return Path(text)
+
+    def show(self, value: Path) -> str:
+        return str(value)
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+# --- networks
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        near = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise wrong(text, "networks such as 10.0.0.0/8 or 2001:db8::/32") from None
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise wrong(text, f"a network: is {near} meant?") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """A set of addresses: `"10.1.2.3" in networks`."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    @classmethod
+    def of(cls, *networks: str) -> Networks:
+        """Check and gather networks in CIDR notation; raise BadValue for the first bad one."""
+        return cls(tuple(_network(text) for text in networks))
+
+    def __contains__(self, address: str) -> bool:
+        """IPv4 seen through an IPv6 socket (`::ffff:10.1.2.3`) is IPv4."""
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:  # a unix socket's peer has no address
+            return False
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+            ip = ip.ipv4_mapped
+        return any(ip in network for network in self.networks)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.networks))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may do something: everybody, or those in some networks, of which there may be none."""
+
+    networks: Networks = Networks()
+    anyone: bool = False
+
+    def admits(self, address: str) -> bool:
+        return self.anyone or address in self.networks
+
+
+NOBODY: Final = Access()
+ANYONE: Final = Access(anyone=True)
+LOOPBACK: Final = Networks.of("127.0.0.0/8", "::1")
+
+
+class NetworkList(Converter[Networks]):
+    """Networks, IPv4 or IPv6; `none` for no network."""
+
+    def read(self, text: str) -> Networks:
+        return Networks() if text == "none" else Networks.of(*_split(text) or [""])
+
+    def show(self, value: Networks) -> str:
+        return str(value) or "none"
+
+
+class Who(Converter[Access]):
+    """`anyone`, `nobody`, or networks."""
+
+    def read(self, text: str) -> Access:
+        words = _split(text)
+        if words == ["anyone"]:
+            return ANYONE
+        if words == ["nobody"]:
+            return NOBODY
+        for word in words or [""]:
+            if word in ("anyone", "nobody"):
+                raise wrong(text, f"{word} to stand alone")
+            if not re.search(r"[0-9:]", word):
+                allowed = "anyone, nobody, or networks such as 10.0.0.0/8 and 2001:db8::/32"
+                raise wrong(word, allowed, ("anyone", "nobody"))
+        return Access(Networks.of(*words))
+
+    def show(self, value: Access) -> str:
+        return "anyone" if value.anyone else str(value.networks) or "nobody"
+
+
+# --- endpoints
+
+
+class Lines(Converter[tuple[T, ...]]):
+    """One or more values, one on a line. `read` raises an ExceptionGroup of BadValue."""
+
+    def __init__(self, item: Converter[T]) -> None:
+        self.item = item
+
+    def read(self, text: str) -> tuple[T, ...]:
+        values: list[T] = []
+        errors: list[BadValue] = []
+        for part, line in enumerate(text.split("\n")):
+            try:
+                if line or not text:
+                    values.append(self.item.read(line))
+            except BadValue as error:
+                error.part = part
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("lines", errors)
+        return tuple(values)
+
+    def show(self, value: tuple[T, ...]) -> str:
+        return "\n".join(self.item.show(item) for item in value)
+
+
+class ServerEndpoint(Converter[str]):
+    """A string for Twisted's `serverFromString`, which checks it here; nothing is opened."""
+
+    def read(self, text: str) -> str:
+        try:
+            serverFromString(None, text)  # type: ignore[no-untyped-call]  # Twisted's gap
+        except Exception as error:  # plugins read endpoints too, and may raise anything
+            if not (isinstance(error, LookupError) and _SYSTEMD.match(text)):
+                raise _no_endpoint(text, error) from error
+        port = _PORT.match(text)
+        if port and int(port[1]) not in range(65536):
+            raise wrong(port[1], "a port from 0 to 65535")
+        return text
+
+    def show(self, value: str) -> str:
+        return value
+
+
+_PORT = re.compile(r"(?:haproxy:)*(?:tcp6?|ssl):(?:port=)?(-?[0-9]+)")
+_SYSTEMD = re.compile(r"(?:haproxy:)*systemd:")  # no such socket: only systemd itself passes them
+
+
+def _no_endpoint(text: str, error: Exception) -> BadValue:
+    prefix = text.removeprefix("haproxy:").partition(":")[0]
+    known = ("tcp", "tcp6", "unix", "systemd", "haproxy", "ssl", "tls")
+    near = "" if prefix in known else meant(prefix, known)
+    why = re.sub(r"^\S*\(\) ", "", str(error))  # without the name of Twisted's function
+    return BadValue(
+        f"{quoted(text)}: {why}; expected a Twisted endpoint such as tcp6:1935,"
+        rf" tcp:1935:interface=127.0.0.1 or unix:/run/rtmp.sock, with \: for a colon in it{near}"
+    )

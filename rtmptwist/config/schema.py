@@ -1,0 +1,135 @@
+"""
+Every section and key, one line each: name, type, converter, default.
+
+A field with a converter is a key; the others come from the file's shape. conf/site.ini explains
+each key, and a test compares the two. Times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from rtmptwist.config.convert import (
+    ANYONE,
+    HOUR,
+    LOOPBACK,
+    NOBODY,
+    Access,
+    Choice,
+    Converter,
+    Count,
+    Duration,
+    Folder,
+    HostNames,
+    Lines,
+    NetworkList,
+    Networks,
+    ServerEndpoint,
+    Size,
+    Who,
+    Words,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """`[server]`: the process as a whole."""
+
+    state: Annotated[Path, Folder()] = Path("var")
+    drain: Annotated[float, Duration(0, HOUR)] = 5.0
+    chunk_size: Annotated[int, Size(128, 65536)] = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`[limits]`: what others may cost us. A name that `wire.limits` has too means the same."""
+
+    connections: Annotated[int, Count(1, 1_000_000)] = 10_000
+    connections_per_address: Annotated[int, Count(1, 1_000_000)] = 256
+    trusted: Annotated[Networks, NetworkList()] = LOOPBACK
+    waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
+    waiting_per_viewer: Annotated[int, Size(1 << 16, 1 << 40)] = 4 << 20
+    handshake_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0
+    connect_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0
+    ping_interval: Annotated[float, Duration(0.1, HOUR)] = 30.0
+    ping_timeout: Annotated[float, Duration(0.1, HOUR)] = 30.0
+    video_size: Annotated[int, Size(1 << 16, 0xFFFFFF)] = 0xFFFFFF
+    commands_per_second: Annotated[int, Count(1, 100_000)] = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """`[listener NAME]`: where we listen, and what is served there."""
+
+    name: str
+    endpoint: Annotated[tuple[str, ...], Lines(ServerEndpoint())] = ()
+    serve: Annotated[frozenset[str], Words("rtmp")] = frozenset({"rtmp"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """`[app NAME]` and `[vhost HOST / app NAME]`. Fits `live.interfaces.StreamSettings`."""
+
+    name: str
+    publish: Annotated[Access, Who()] = NOBODY
+    play: Annotated[Access, Who()] = ANYONE
+    merge: Annotated[float, Duration(0, 10)] = 0.0
+    window: Annotated[float, Duration(0.1, HOUR)] = 10.0
+    window_size: Annotated[int, Size(1 << 16, 1 << 40)] = 32 << 20
+    max_lag: Annotated[float, Duration(0.1, HOUR)] = 3.0
+    stall_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0
+    grace: Annotated[float, Duration(0, 24 * HOUR)] = 10.0
+    wait: Annotated[float, Duration(0, 24 * HOUR)] = 60.0
+    takeover: Annotated[str, Choice("reject", "same", "any")] = "same"
+    join: Annotated[str, Choice("instant", "keyframe", "live-edge")] = "instant"
+    after_end: Annotated[str, Choice("stay", "close")] = "stay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualHost:
+    """`[vhost HOST]`: a host whose streams are its own."""
+
+    name: str
+    "Empty: every host that has no section."
+
+    aliases: Annotated[tuple[str, ...], HostNames()] = ()
+
+    apps: Mapping[str, App] = field(default_factory=dict)
+    "By name, those of `[app NAME]` included."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole file."""
+
+    path: Path
+    server: Server
+    limits: Limits
+    listeners: tuple[Listener, ...]
+
+    vhosts: tuple[VirtualHost, ...]
+    "The first is the one without a name."
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a section."""
+
+    name: str
+    converter: Converter[Any]
+    default: object
+
+
+def keys(section: type[Any]) -> dict[str, Key]:
+    """The keys of a section, in their order."""
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        item.name: Key(item.name, converter, item.default)
+        for item in dataclasses.fields(section)
+        for converter in getattr(hints[item.name], "__metadata__", ())
+        if isinstance(converter, Converter)
+    }

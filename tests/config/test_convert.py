@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import integers
+
+from rtmptwist.config.convert import (
+    ANYONE,
+    LOOPBACK,
+    NOBODY,
+    Access,
+    BadValue,
+    Choice,
+    Converter,
+    Count,
+    Duration,
+    Folder,
+    HostNames,
+    Lines,
+    NetworkList,
+    Networks,
+    ServerEndpoint,
+    Size,
+    Who,
+    Words,
+)
+
+COUNT = Count(1, 1000)
+DURATION = Duration(0, 3600)
+SIZE = Size(0, 1 << 40)
+CHOICE = Choice("reject", "same", "any")
+WORDS = Words("rtmp", "rtmps", "http")
+
+GOOD: list[tuple[Converter[Any], str, object]] = [
+    (COUNT, "1", 1),
+    (COUNT, "1000", 1000),
+    (DURATION, "0", 0.0),
+    (DURATION, "0s", 0.0),
+    (DURATION, "250ms", 0.25),
+    (DURATION, "1.5 s", 1.5),
+    (DURATION, "2m", 120.0),
+    (DURATION, "1h", 3600.0),
+    (SIZE, "0", 0),
+    (SIZE, "65535", 65535),
+    (SIZE, "64K", 65536),
+    (SIZE, "1 m", 1 << 20),
+    (SIZE, "2G", 2 << 30),
+    (CHOICE, "same", "same"),
+    (WORDS, "rtmp", {"rtmp"}),
+    (WORDS, "http,rtmp\nrtmps", {"rtmp", "rtmps", "http"}),
+    (HostNames(), "", ()),
+    (HostNames(), "Example.ORG. 10.0.0.1, ::1", ("example.org", "10.0.0.1", "::1")),
+    (Folder(), "../var", Path("../var")),
+    (NetworkList(), "none", Networks()),
+    (NetworkList(), "127.0.0.0/8, ::1", LOOPBACK),
+    (Who(), "anyone", ANYONE),
+    (Who(), "nobody", NOBODY),
+    (Who(), "10.0.0.0/8\n2001:db8::/32", Access(Networks.of("10.0.0.0/8", "2001:db8::/32"))),
+    (Lines(COUNT), "1", (1,)),
+    (Lines(COUNT), "\n1\n\n2", (1, 2)),
+]
+
+
+@pytest.mark.parametrize(("converter", "text", "value"), GOOD, ids=[case[1] for case in GOOD])
+def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: object) -> None:
+    assert converter.read(text) == value
+    assert converter.read(converter.show(value)) == value
+
+
+WHO = "anyone, nobody, or networks such as 10.0.0.0/8 and 2001:db8::/32"
+
+BAD: list[tuple[Converter[Any], str, str]] = [
+    (COUNT, "", "''; expected a whole number"),
+    (COUNT, "-1", "'-1'; expected a whole number"),
+    (COUNT, "٣", "'٣'; expected a whole number"),
+    (COUNT, "0", "'0'; expected 1 to 1000"),
+    (COUNT, "1001", "'1001'; expected 1 to 1000"),
+    (DURATION, "10", "'10'; expected a duration such as 250ms, 10s, 2m, 1h or 0"),
+    (DURATION, "-1s", "'-1s'; expected a duration such as 250ms, 10s, 2m, 1h or 0"),
+    (DURATION, "1e3s", "'1e3s'; expected a duration such as 250ms, 10s, 2m, 1h or 0"),
+    (DURATION, "1_0s", "'1_0s'; expected a duration such as 250ms, 10s, 2m, 1h or 0"),
+    (DURATION, "inf", "'inf'; expected a duration such as 250ms, 10s, 2m, 1h or 0"),
+    (DURATION, "61m", "'61m'; expected 0 to 1h"),
+    (Duration(0.1, 10), "0", "'0'; expected 100ms to 10s"),
+    (SIZE, "3X", "'3X'; expected a size in bytes such as 65536, 64K, 32M or 1G"),
+    (SIZE, "1025G", "'1025G'; expected 0 to 1024G"),
+    (CHOICE, "sam", "'sam'; expected reject, same or any; did you mean \"same\"?"),
+    (CHOICE, "", "''; expected reject, same or any"),
+    (WORDS, "", "''; expected rtmp, rtmps or http"),
+    (WORDS, "rtmp, x, y", "'x, y'; expected rtmp, rtmps or http"),
+    (Words("rtmp"), "rtmsp", "'rtmsp'; expected rtmp; did you mean \"rtmp\"?"),
+    (HostNames(), "a b_/c", "'b_/c'; expected a host name such as example.org, or an address"),
+    (HostNames(), "-a", "'-a'; expected a host name such as example.org, or an address"),
+    (Folder(), "", "''; expected a folder"),
+    (Folder(), "a\0b", "'a\\x00b'; expected a folder"),
+    (NetworkList(), "", "''; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
+    (NetworkList(), "all", "'all'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
+    (NetworkList(), "10.1.2.3/8", "'10.1.2.3/8'; expected a network: is 10.0.0.0/8 meant?"),
+    (Who(), "anyon", f"'anyon'; expected {WHO}; did you mean \"anyone\"?"),
+    (Who(), "", f"''; expected {WHO}"),
+    (Who(), "nobody 10.0.0.0/8", "'nobody 10.0.0.0/8'; expected nobody to stand alone"),
+    (Who(), "10.0.0.0/33", "'10.0.0.0/33'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
+]
+
+
+@pytest.mark.parametrize(("converter", "text", "error"), BAD, ids=[case[1] for case in BAD])
+def test_an_error_says_what_was_found_and_what_is_allowed(
+    converter: Converter[Any], text: str, error: str
+) -> None:
+    with pytest.raises(BadValue) as caught:
+        converter.read(text)
+    assert str(caught.value) == error
+
+
+@given(integers(0, 3_600_000))
+def test_every_duration_can_be_shown(milliseconds: int) -> None:
+    assert DURATION.read(DURATION.show(milliseconds / 1000)) == milliseconds / 1000
+
+
+@given(integers(0, 1 << 40))
+def test_every_size_can_be_shown(size: int) -> None:
+    assert SIZE.read(SIZE.show(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("2001:db8::5", True),
+        ("2001:db9::5", False),
+        ("fe80::1%eth0", True),
+        ("::a01:203", False),
+        ("", False),
+        ("/run/rtmp.sock", False),
+    ],
+)
+def test_networks_know_their_addresses(address: str, inside: bool) -> None:
+    """A dual-stack socket shows IPv4 peers as `::ffff:…`."""
+    networks = Networks.of("10.0.0.0/8", "2001:db8::/32", "fe80::/10")
+    assert (address in networks) is inside
+    assert Access(networks).admits(address) is inside
+    assert ANYONE.admits(address)
+    assert not NOBODY.admits(address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp:1935",
+        "tcp:0",
+        "tcp6:1935:backlog=1024",
+        r"tcp:1935:interface=\:\:",
+        "tcp:interface=127.0.0.1:port=1935",
+        "haproxy:tcp:1935",
+        "unix:/run/rtmp.sock:mode=660",
+        "haproxy:unix:/run/rtmp.sock",
+        "systemd:domain=INET6:index=0",
+        "systemd:domain=INET:name=rtmp",
+    ],
+)
+def test_endpoints_of_twisted_are_accepted(text: str) -> None:
+    assert ServerEndpoint().read(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("1935", "'1935': Unknown endpoint type: '1935'; expected a Twisted endpoint such as"),
+        ("", "'': Unknown endpoint type: ''; expected a Twisted endpoint such as"),
+        ("tcp:rtmp", "'tcp:rtmp': invalid literal for int() with base 10: 'rtmp'; expected a T"),
+        ("tcp:1935:bl=1", "'tcp:1935:bl=1': got an unexpected keyword argument 'bl'; expected a"),
+        ("tcp", "'tcp': missing 1 required positional argument: 'port'; expected a Twisted"),
+        ("tcp:65536", "'65536'; expected a port from 0 to 65535"),
+        ("haproxy:tcp:port=99999", "'99999'; expected a port from 0 to 65535"),
+        ("tcp6:-1", "'-1'; expected a port from 0 to 65535"),
+        ("tcp:1935:interface=::", "'tcp:1935:interface=::': got multiple values for argument"),
+        ("haproxy:foo:1", "'haproxy:foo:1': Unknown endpoint type: 'foo'; expected a Twisted"),
+        ("systemd:index=0", "'systemd:index=0': missing 1 required positional argument: 'domain'"),
+        ("ssl:8443:privateKey=/no/such.pem", "'ssl:8443:privateKey=/no/such.pem': [Errno 2]"),
+    ],
+)
+def test_what_twisted_refuses_is_an_error(text: str, error: str) -> None:
+    with pytest.raises(BadValue) as caught:
+        ServerEndpoint().read(text)
+    assert str(caught.value).startswith(error)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_the_nearest_prefix_is_offered() -> None:
+    with pytest.raises(BadValue, match=r"; did you mean .unix.\?$"):
+        ServerEndpoint().read("haproxy:unx:/run/x")
+
+
+def test_checking_an_endpoint_opens_nothing() -> None:
+    """`--check` runs beside the server that it is to replace."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert ServerEndpoint().read(f"tcp:{port}:interface=127.0.0.1")
+
+
+def test_every_bad_line_is_reported() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        Lines(COUNT).read("\n1\n\nx\ny")
+    errors = caught.value.exceptions
+    assert [(getattr(error, "part", 0), str(error)) for error in errors] == [
+        (3, "'x'; expected a whole number"),
+        (4, "'y'; expected a whole number"),
+    ]
+
+
+def test_lines_may_not_all_be_empty() -> None:
+    with pytest.raises(ExceptionGroup):
+        Lines(COUNT).read("")
