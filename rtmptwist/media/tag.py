@@ -13,7 +13,7 @@ track of several 0.5, the full reader 6 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -27,7 +27,6 @@ from rtmptwist.media.packet import (
     KEY_FRAME_TYPES,
     Content,
     Kind,
-    Packet,
     read_audio,
     read_video,
 )
@@ -118,7 +117,7 @@ def audio_tag(payload: bytes) -> Tag:
             tag = _one_track(Kind.AUDIO, payload[:7])
         if tag is not None:
             return tag
-    return _read(Kind.AUDIO, read_audio, payload)
+    return _read(Kind.AUDIO, payload)
 
 
 def video_tag(payload: bytes) -> Tag:
@@ -129,7 +128,7 @@ def video_tag(payload: bytes) -> Tag:
             tag = _one_track(Kind.VIDEO, payload[:7])
         if tag is not None:
             return tag
-    return _read(Kind.VIDEO, read_video, payload)
+    return _read(Kind.VIDEO, payload)
 
 
 def composition_time(payload: bytes) -> int:
@@ -168,10 +167,10 @@ _NO_COLOR_INFO: Final = frozenset(
 )
 
 
-def _read(kind: Kind, read: Callable[[bytes], Packet], payload: bytes) -> Tag:
+def _read(kind: Kind, payload: bytes) -> Tag:
     """Make a tag from all that the full reader finds."""
     try:
-        packet = read(payload)
+        packet = read_audio(payload) if kind is Kind.AUDIO else read_video(payload)
     except MediaError:
         return _OPAQUE[kind]
     content = packet.content
@@ -191,7 +190,8 @@ def _read(kind: Kind, read: Callable[[bytes], Packet], payload: bytes) -> Tag:
     if content in _KEPT:
         slot = Slot(kind, content, tracks, codecs if content is Content.COLOR_INFO else ())
     clears = content is Content.COLOR_INFO and all(
-        payload[part.start : part.end] in _NO_COLOR_INFO for part in packet.parts
+        payload[part.start : min(part.end, part.start + 64)] in _NO_COLOR_INFO
+        for part in packet.parts
     )
     key = coded and packet.frame_type in KEY_FRAME_TYPES
     return Tag(
@@ -211,8 +211,7 @@ def _read(kind: Kind, read: Callable[[bytes], Packet], payload: bytes) -> Tag:
 
 def _frame(kind: Kind, head: bytes) -> Tag | None:
     """The tag of a frame that begins with these bytes, whatever follows; None if it is none."""
-    read = read_audio if kind is Kind.AUDIO else read_video
-    tag = _read(kind, read, head.ljust(_SURE_VIDEO, b"\0"))
+    tag = _read(kind, head.ljust(_SURE_VIDEO, b"\0"))
     return tag if tag.coded else None
 
 
