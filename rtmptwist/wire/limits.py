@@ -75,6 +75,12 @@ class Limits:
     name_length: int = 512
     "app, stream name, tcUrl; FFmpeg's own buffers are 128 and 512."
 
+    name_part_length: int = 200
+    "Between two slashes: becomes a file name; those end at 255 bytes, and recorders add to them."
+
+    query_length: int = 4096
+    "What follows `?` in a name: a signed token with its claims is some hundred bytes."
+
     amf_depth: int = 32
     "Nesting of values; the deepest seen in the wild is 4, and CPython's stack has an end."
 
