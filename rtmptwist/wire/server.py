@@ -1,0 +1,455 @@
+"""
+The server's side of a session: what clients ask, and what we answer.
+
+Answers by itself what needs no opinion (createStream, releaseStream, FCPublish and their kin), and
+turns everything else into events. Order and shape of answers are what encoders and players were
+seen to need: `StreamBegin` and `Play.Start` on the stream's own message stream before any media,
+null in the place of properties in a refused connect (FFmpeg hangs otherwise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from rtmptwist.amf.values import UNDEFINED, Value
+from rtmptwist.wire.command import Command, number, text, truth
+from rtmptwist.wire.control import (
+    BandwidthLimit,
+    SetChunkSize,
+    SetPeerBandwidth,
+    StreamBegin,
+    StreamEof,
+    WindowAcknowledgementSize,
+)
+from rtmptwist.wire.errors import LocalProtocolError, RemoteProtocolError
+from rtmptwist.wire.events import (
+    Call,
+    CloseStream,
+    Connect,
+    Decision,
+    Pause,
+    Play,
+    Play2,
+    Publish,
+    Receive,
+    Seek,
+)
+from rtmptwist.wire.handshake import ServerHandshake
+from rtmptwist.wire.limits import Limits
+from rtmptwist.wire.session import COMMAND_CHUNKS, DEFAULT_WINDOW, STREAM_CHUNKS, Session, State
+from rtmptwist.wire.status import Status, StatusCode
+
+SERVER_VERSION: Final = "FMS/3,5,7,7009"
+"Some Flash players and encoders parse this form, and choose features by its numbers."
+
+DEFAULT_CHUNK_SIZE: Final = 65_536
+"Announced to every client. FFmpeg adopts it for what it sends, which nearly unchunks its ingest."
+
+_CAPS_EX: Final = 2 | 4 | 8
+"Multitrack, ModEx and nanosecond offsets are relayed (Enhanced RTMP v2, capsEx)."
+
+_FORWARD: Final = 4
+"Any FourCC can be forwarded (Enhanced RTMP v2, FourCcInfoMask)."
+
+
+class _Use(Enum):
+    """What a client uses a message stream for."""
+
+    NOTHING = 0
+    PUBLISH = 1
+    PLAY = 2
+
+
+class _NetStream:
+    """One message stream as the session needs to know it: its use, under which name."""
+
+    __slots__ = ("name", "use")
+
+    def __init__(self) -> None:
+        self.use = _Use.NOTHING
+        self.name = ""
+
+
+class ServerSession(Session):
+    """One client's connection. Decisions are answered by `accept`, `result` or `refuse`."""
+
+    def __init__(
+        self,
+        *,
+        random: Callable[[int], bytes],
+        limits: Limits | None = None,
+        versions: frozenset[int] = frozenset({3}),
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> None:
+        """
+        `random` gives that many fresh bytes (`os.urandom`); `versions` are the first bytes served:
+        3 is RTMP, 6, 8 and 9 are RTMPE; `chunk_size`, in bytes, is announced after connect.
+        """
+        super().__init__(ServerHandshake(random=random, versions=versions), limits or Limits())
+        self._announce = chunk_size
+        self._streams: dict[int, _NetStream] = {}
+
+    # ---------------------------------------------------------------- answers
+
+    def accept(self, event: Decision) -> None:
+        """Answer a decision with yes, in the order that every client was seen to take."""
+        self._decided()
+        match event:
+            case Connect():
+                self._accept_connect(event)
+            case Publish():
+                stream = self._streams[event.stream_id]
+                stream.use, stream.name = _Use.PUBLISH, event.name
+                self.send_control(StreamBegin(event.stream_id))
+                self.status(
+                    event.stream_id,
+                    Status(StatusCode.PUBLISH_START, "Publishing.", {"details": event.name}),
+                )
+            case Play():
+                self._accept_play(event)
+            case Seek():
+                self.send_control(StreamBegin(event.stream_id))
+                self.status(event.stream_id, Status(StatusCode.SEEK_NOTIFY, "Seeking."))
+                self.status(event.stream_id, Status(StatusCode.PLAY_START, "Playing."))
+            case Pause():
+                code = StatusCode.PAUSE_NOTIFY if event.paused else StatusCode.UNPAUSE_NOTIFY
+                word = "Paused." if event.paused else "Going on."
+                self.status(event.stream_id, Status(code, word))
+            case Call():
+                self._result(event.transaction_id, UNDEFINED)
+            case _:
+                raise LocalProtocolError("play2 is answered by refuse")
+
+    def result(self, event: Call, *values: Value) -> None:
+        """Answer a call with what it returns."""
+        self._decided()
+        self._result(event.transaction_id, *values)
+
+    def refuse(self, event: Decision, status: Status) -> None:
+        """Answer a decision with no, in the form that belongs to it."""
+        self._decided()
+        match event:
+            case Connect():
+                self._error(event.transaction_id, status)
+            case Call():
+                self._error(event.transaction_id, status)
+            case _:
+                self.status(event.stream_id, status)
+
+    def status(self, stream_id: int, status: Status) -> None:
+        """Send an onStatus on a stream, or with `stream_id` 0 about the connection."""
+        command = Command("onStatus", 0.0, None, (status.info(),), stream_id)
+        self.send(command.message(), STREAM_CHUNKS if stream_id else COMMAND_CHUNKS)
+
+    def end_play(self, stream_id: int, status: Status) -> None:
+        """
+        Tell a player that its stream is over, or that nobody publishes it at present.
+
+        StreamEof ends GStreamer, the status FFmpeg and librtmp; both are needed.
+        """
+        self.send_control(StreamEof(stream_id))
+        self.status(stream_id, status)
+
+    def play_status(self, stream_id: int, status: Status) -> None:
+        """Send an onPlayStatus, which is a data message (Play.Complete, Play.Switch)."""
+        self.data(stream_id, "onPlayStatus", status.info())
+
+    # -------------------------------------------------------------- commands
+
+    def _command(self, command: Command) -> None:
+        if self.state is State.HANDSHAKEN and command.name != "connect":
+            raise RemoteProtocolError(f"{command.name[:64]} before a connect was accepted")
+        answer = _COMMANDS.get(command.name)
+        if answer is not None:
+            answer(self, command)
+        elif command.name not in _ANSWERS:
+            self._decide(
+                Call(
+                    command.name,
+                    command.transaction_id,
+                    command.object,
+                    command.arguments,
+                    command.stream_id,
+                )
+            )
+
+    def _decide(self, event: Decision) -> None:
+        self._emit(event)
+        self.deciding = True
+
+    def _decided(self) -> None:
+        if not self.deciding:
+            raise LocalProtocolError("no decision is due")
+        self.deciding = False
+
+    def _connect(self, command: Command) -> None:
+        properties = dict(command.object) if isinstance(command.object, dict) else {}
+        # gortmplib met clients that write tcurl, or put the value into quotes
+        tc_url = text(properties.get("tcUrl")) or text(properties.get("tcurl"))
+        event = Connect(
+            command.transaction_id,
+            text(properties.get("app")),
+            tc_url.strip("\"'"),
+            properties,
+            command.arguments,
+        )
+        self._decide(event)
+
+    def _accept_connect(self, event: Connect) -> None:
+        self._set_connected()
+        self.send_control(WindowAcknowledgementSize(DEFAULT_WINDOW))
+        self.send_control(SetPeerBandwidth(DEFAULT_WINDOW, BandwidthLimit.DYNAMIC))
+        self.send_control(SetChunkSize(self._announce))
+        self.chunk_size = self._announce
+        self.send_control(StreamBegin(0))
+        encoding = 3.0 if event.properties.get("objectEncoding") == 3.0 else 0.0
+        # Enhanced RTMP v2 wants these "within an Object as one of the parameters" and does not say
+        # which: they stand in both.
+        enhanced: dict[str, Value] = {
+            "videoFourCcInfoMap": {"*": float(_FORWARD)},
+            "audioFourCcInfoMap": {"*": float(_FORWARD)},
+            "capsEx": float(_CAPS_EX),
+        }
+        properties = {"fmsVer": SERVER_VERSION, "capabilities": 31.0, "mode": 1.0, **enhanced}
+        success = Status(
+            StatusCode.CONNECT_SUCCESS, "Connected.", {"objectEncoding": encoding, **enhanced}
+        )
+        answer = Command("_result", event.transaction_id, properties, (success.info(),))
+        self.send(answer.message(), COMMAND_CHUNKS)
+
+    def _create_stream(self, command: Command) -> None:
+        stream_id = next(
+            (n for n in range(1, self.limits.message_streams + 1) if n not in self._streams), 0
+        )
+        if not stream_id:
+            self._error(
+                command.transaction_id,
+                Status(
+                    StatusCode.FAILED,
+                    f"This connection has {self.limits.message_streams} streams already:"
+                    " delete one first.",
+                ),
+            )
+            return
+        self._streams[stream_id] = _NetStream()
+        self._result(command.transaction_id, float(stream_id))
+
+    def _publish(self, command: Command) -> None:
+        if command.argument(0) is False:  # ActionScript's publish(false)
+            self._close_stream(command)
+            return
+        stream = self._stream_of(command)
+        if stream is None:
+            return
+        if stream.use is _Use.PLAY:
+            self.status(
+                command.stream_id,
+                Status(StatusCode.FAILED, "This stream is playing: close it before publishing."),
+            )
+            return
+        if stream.use is _Use.PUBLISH:
+            self._end(command.stream_id)
+        kind = text(command.argument(1), "live")
+        self._decide(Publish(command.stream_id, text(command.argument(0)), kind))
+
+    def _play(self, command: Command) -> None:
+        if command.argument(0) is False:  # ActionScript's play(false)
+            self._close_stream(command)
+            return
+        stream = self._stream_of(command)
+        if stream is None:
+            return
+        if stream.use is _Use.PUBLISH:
+            self.status(
+                command.stream_id,
+                Status(StatusCode.PLAY_FAILED, "This stream publishes: close it before playing."),
+            )
+            return
+        reset = command.argument(3)
+        event = Play(
+            command.stream_id,
+            text(command.argument(0)),
+            _seconds(number(command.argument(1), -2.0), default=-2.0),
+            _seconds(number(command.argument(2), -1.0), default=-1.0),
+            # 2 and 3 are a fast transfer of a playlist: as 0 and 1
+            reset in (1.0, 3.0) if isinstance(reset, float) else truth(reset, default=True),
+        )
+        self._decide(event)
+
+    def _accept_play(self, event: Play) -> None:
+        stream = self._streams[event.stream_id]
+        stream.use, stream.name = _Use.PLAY, event.name
+        details: dict[str, Value] = {"details": event.name}
+        self.send_control(StreamBegin(event.stream_id))
+        if event.reset:
+            self.status(
+                event.stream_id, Status(StatusCode.PLAY_RESET, "Playlist cleared.", details)
+            )
+        self.status(event.stream_id, Status(StatusCode.PLAY_START, "Playing.", details))
+        self.data(event.stream_id, "|RtmpSampleAccess", True, True)
+
+    def _play2(self, command: Command) -> None:
+        if self._stream_of(command) is not None:
+            options = command.argument(0)
+            options = options if isinstance(options, dict) else {}
+            name, transition = text(options.get("streamName")), text(options.get("transition"))
+            self._decide(Play2(command.stream_id, name, transition))
+
+    def _seek(self, command: Command) -> None:
+        if self._stream_of(command) is not None:
+            position = number(command.argument(0), 0.0)
+            self._decide(Seek(command.stream_id, position))
+
+    def _pause(self, command: Command) -> None:
+        if self._stream_of(command) is not None:
+            paused = truth(command.argument(0), default=True)
+            position = number(command.argument(1), 0.0)
+            self._decide(Pause(command.stream_id, paused, position))
+
+    def _receive_audio(self, command: Command) -> None:
+        if self._stream_of(command) is not None:
+            on = truth(command.argument(0), default=True)
+            self._emit(Receive(command.stream_id, audio=on))
+
+    def _receive_video(self, command: Command) -> None:
+        if self._stream_of(command) is not None:
+            on = truth(command.argument(0), default=True)
+            if on:  # RTMP 1.0, 7.2.2.5
+                self.status(command.stream_id, Status(StatusCode.SEEK_NOTIFY, "Seeking."))
+                self.status(command.stream_id, Status(StatusCode.PLAY_START, "Playing."))
+            self._emit(Receive(command.stream_id, video=on))
+
+    def _close_stream(self, command: Command) -> None:
+        stream = self._streams.get(command.stream_id)
+        if stream is not None:
+            self._end(command.stream_id)
+
+    def _delete_stream(self, command: Command) -> None:
+        which = command.argument(0)
+        stream_id: int | None = None
+        if isinstance(which, float):
+            stream_id = int(which) if which in self._streams else None
+        elif isinstance(which, str):  # GStreamer sends the name
+            stream_id = self._stream_named(which, _Use.PUBLISH)
+        if stream_id is not None:
+            self._end(stream_id)
+            del self._streams[stream_id]
+
+    def _release_stream(self, command: Command) -> None:
+        self._result(command.transaction_id, UNDEFINED)
+
+    def _fc_publish(self, command: Command) -> None:
+        self._result(command.transaction_id, UNDEFINED)
+        # Flash Media Live Encoder waits for it
+        self._tell("onFCPublish", StatusCode.PUBLISH_START, text(command.argument(0)))
+
+    def _fc_unpublish(self, command: Command) -> None:
+        name = text(command.argument(0))
+        stream_id = self._stream_named(name, _Use.PUBLISH)
+        if stream_id is not None:
+            self._end(stream_id)
+        self._tell("onFCUnpublish", StatusCode.UNPUBLISH_SUCCESS, name)
+        self._result(command.transaction_id, UNDEFINED)
+
+    def _fc_subscribe(self, command: Command) -> None:
+        self._tell("onFCSubscribe", StatusCode.PLAY_START, text(command.argument(0)))
+
+    def _check_bandwidth(self, command: Command) -> None:
+        self._result(command.transaction_id, None)
+
+    def _initialise(self, command: Command) -> None:
+        """Flash Players' initStream: nothing to do, nothing to answer."""
+
+    # ---------------------------------------------------------------- helpers
+
+    def _stream_of(self, command: Command) -> _NetStream | None:
+        """The stream a command came on; RootEncoder uses id 1 before it was told so."""
+        stream_id = command.stream_id
+        stream = self._streams.get(stream_id)
+        if stream is None and 1 <= stream_id <= self.limits.message_streams:
+            stream = self._streams[stream_id] = _NetStream()
+        if stream is None:
+            self.status(
+                stream_id,
+                Status(
+                    StatusCode.FAILED,
+                    f"{command.name} on message stream {stream_id}, which was never created:"
+                    " send createStream first.",
+                ),
+            )
+        return stream
+
+    def _stream_named(self, name: str, use: _Use) -> int | None:
+        for stream_id, stream in self._streams.items():
+            if stream.use is use and stream.name == name:
+                return stream_id
+        return None
+
+    def _end(self, stream_id: int) -> None:
+        """A NetStream's use is over: tell the owner, and a publisher that it was heard."""
+        stream = self._streams[stream_id]
+        if stream.use is _Use.NOTHING:
+            return
+        if stream.use is _Use.PUBLISH:
+            details: dict[str, Value] = {"details": stream.name}
+            self.status(
+                stream_id, Status(StatusCode.UNPUBLISH_SUCCESS, "No longer publishing.", details)
+            )
+        stream.use, stream.name = _Use.NOTHING, ""
+        self._emit(CloseStream(stream_id))
+
+    def _result(self, transaction_id: float, *values: Value) -> None:
+        if transaction_id:
+            self.send(Command("_result", transaction_id, None, values).message(), COMMAND_CHUNKS)
+
+    def _error(self, transaction_id: float, status: Status) -> None:
+        if transaction_id:
+            command = Command("_error", transaction_id, None, (status.info(),))
+            self.send(command.message(), COMMAND_CHUNKS)
+
+    def _tell(self, name: str, code: StatusCode, stream_name: str) -> None:
+        info = Status(code, stream_name).info()
+        self.send(Command(name, 0.0, None, (info,)).message(), COMMAND_CHUNKS)
+
+
+def _seconds(value: float, *, default: float) -> float:
+    """
+    A start or duration argument of play, in seconds.
+
+    RTMP 1.0 (7.2.2.1) means seconds; FFmpeg, librtmp and Flash send milliseconds, sentinels
+    included (-2000, -1000); GStreamer sends -2. Below zero only the four sentinels have a meaning.
+    """
+    if value >= 0:
+        return value / 1000
+    return {-1.0: -1.0, -1000.0: -1.0, -2.0: -2.0, -2000.0: -2.0}.get(value, default)
+
+
+_Answer = Callable[[ServerSession, Command], None]
+
+# ruff: noqa: SLF001 - the table belongs to the class
+_COMMANDS: Final[dict[str, _Answer]] = {
+    "connect": ServerSession._connect,
+    "createStream": ServerSession._create_stream,
+    "deleteStream": ServerSession._delete_stream,
+    "closeStream": ServerSession._close_stream,
+    "releaseStream": ServerSession._release_stream,
+    "FCPublish": ServerSession._fc_publish,
+    "FCUnpublish": ServerSession._fc_unpublish,
+    "FCSubscribe": ServerSession._fc_subscribe,
+    "publish": ServerSession._publish,
+    "play": ServerSession._play,
+    "play2": ServerSession._play2,
+    "seek": ServerSession._seek,
+    "pause": ServerSession._pause,
+    "pauseRaw": ServerSession._pause,
+    "pauseraw": ServerSession._pause,
+    "receiveAudio": ServerSession._receive_audio,
+    "receiveVideo": ServerSession._receive_video,
+    "_checkbw": ServerSession._check_bandwidth,
+    "initStream": ServerSession._initialise,
+}
+
+_ANSWERS: Final = frozenset({"_result", "_error", "onStatus"})
+"What a client says to calls of ours; we make none, so nobody waits for it."
