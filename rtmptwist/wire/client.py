@@ -39,7 +39,7 @@ class ClientSession(Session):
         limits: Limits | None = None,
         handshake: ClientHandshake | None = None,
     ) -> None:
-        """`handshake` chooses digest or RTMPE; left out, it is the plain one."""
+        """`handshake` chooses digest or RTMPE; left out, it is the one with digests."""
         shake = handshake or ClientHandshake(random=random)
         super().__init__(shake, limits or Limits())
         self._out.append(shake.start())
