@@ -184,8 +184,8 @@ takeover = any
         ),
         f"site.ini:19: [listener four] endpoint: '': Unknown endpoint type: ''; {endpoint}",
         (
-            "site.ini:21: [app live] publish: 'anyone\\nplay = nobody'; expected anyone to stand alone"
-            " (an indented line continues the value above it)"
+            "site.ini:21: [app live] publish: 'anyone\\nplay = nobody'; expected anyone to"
+            " stand alone (an indented line continues the value above it)"
         ),
         'site.ini:23: [app live] mrege: unknown key; did you mean "merge"?',
         "site.ini:25: [app live] takeover: key stands twice; the first is in line 24",

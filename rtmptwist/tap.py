@@ -1,0 +1,48 @@
+"""`twistd rtmp`: the command line. Reads the configuration before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from rtmptwist.config.load import ConfigError, load
+
+if TYPE_CHECKING:
+    from rtmptwist.config.schema import Config
+
+
+class Options(usage.Options):
+    """What may follow `twistd rtmp`."""
+
+    synopsis = "[options]"
+    longdesc = "A live video server. conf/site.ini explains every key of a configuration file."
+    optParameters: ClassVar = [["config", "c", None, "The configuration file."]]
+    optFlags: ClassVar = [["check", None, "Only check the file; status 1 if anything is wrong."]]
+
+    config: Config
+    "The file as read; there after `postOptions`."
+
+    def postOptions(self) -> None:
+        if self["config"] is None:
+            raise usage.UsageError("--config FILE is missing (try --config conf/site.ini)")
+        path = Path(self["config"])
+        try:
+            self.config = load(path)
+        except ConfigError as error:
+            raise usage.UsageError(f"the configuration cannot be used:\n{error}") from error
+        if self["check"]:
+            sys.stdout.write(f"{path}: ok\n")
+            raise SystemExit(0)
+
+
+def makeService(options: Options) -> IService:
+    """What twistd runs."""
+    from twisted.internet import reactor
+
+    from rtmptwist.service import make_service
+
+    return make_service(options.config, reactor)
