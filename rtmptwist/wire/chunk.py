@@ -377,8 +377,8 @@ class _ChunkStream:
         "What has come of the message."
         self.joined = 0
         "Pieces in front that were many."
-        self.continuation = 0xC0 | chunk_stream_id if chunk_stream_id < 64 else 0
-        "The header of the message's next chunk, if it is a single byte."
+        self.continuation = 0xC0 | chunk_stream_id if chunk_stream_id < 64 else -1
+        "The header of the message's next chunk, if that is a single byte."
 
     def append(self, piece: bytes | bytearray) -> None:
         """Keep a piece of the message."""
