@@ -17,8 +17,9 @@ class Writer(Protocol):
     It raises nothing: when the peer is gone it swallows, and the connection hears of it.
     """
 
-    idle: bool
-    "Nothing of ours waits in user space."
+    @property
+    def idle(self) -> bool:
+        """Nothing of ours waits in user space."""
 
     drained: Callable[[], None]
     """
