@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+RUN = (
+    "python3 -m venv .venv && .venv/bin/pip install --quiet --editable ."
+    " && .venv/bin/twistd --nodaemon rtmp --config conf/site.ini"
+)
+TEST = (
+    "python3 -m venv .venv-test && .venv-test/bin/pip install --quiet --editable '.[dev]'"
+    " && .venv-test/bin/python -m tests"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+def test_the_wheel_holds_the_package_and_the_plugin(wheel: Path) -> None:
+    expected = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "rtmptwist").rglob("*")
+        if file.suffix == ".py" or file.name == "py.typed"
+    }
+    expected.add("twisted/plugins/rtmptwist_plugin.py")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_twistd_finds_the_installed_plugin_from_any_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)  # which is what installing a pure wheel does
+    code = (
+        "import rtmptwist, sys; print(rtmptwist.__file__, file=sys.stderr);"
+        "from twisted.scripts.twistd import run; run()"
+    )
+    arguments = ["rtmp", "--check", "--config", str(ROOT / "conf" / "site.ini")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr.startswith(str(site))
+    assert (done.returncode, done.stdout) == (0, f"{ROOT}/conf/site.ini: ok\n")
+
+
+def commands(text: str) -> list[str]:
+    """The lines of README's shell blocks."""
+    return "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", text)).split("\n")
+
+
+@pytest.mark.parametrize("command", [RUN, TEST], ids=["run", "test"])
+def test_readme_has_one_line_to_run_and_one_to_test(command: str) -> None:
+    assert command in commands((ROOT / "README.md").read_text())
+
+
+def test_ci_runs_exactly_readme_s_test_command() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().rstrip("\n").split("\n")
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert lines[-1] == TEST
+    assert [line for line in lines if "pytest" in line or "-m tests" in line] == [TEST]
+    assert subprocess.run(["bash", "-n", ".ci/run"], cwd=ROOT).returncode == 0
+
+
+def test_what_readme_makes_is_not_for_git() -> None:
+    ignored = (ROOT / ".gitignore").read_text().split("\n")
+    assert {"/.venv/", "/.venv-test/", "/var/", "twistd.pid"} <= set(ignored)
