@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +26,13 @@ class Options(usage.Options):
 
     config: Config
     "The file as read; there after `postOptions`."
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """As Twisted's own, but a mistake ends with status 1; before Twisted 26.10 it was 0."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(f"twistd rtmp: {error}") from error
 
     def postOptions(self) -> None:
         if self["config"] is None:

@@ -312,7 +312,7 @@ class ServerEndpoint(Converter[str]):
 
     def read(self, text: str) -> str:
         try:
-            serverFromString(None, text)  # type: ignore[no-untyped-call]  # Twisted's gap
+            serverFromString(None, text)  # its endpoints only keep the reactor
         except Exception as error:  # plugins read endpoints too, and may raise anything
             if not (isinstance(error, LookupError) and _SYSTEMD.match(text)):
                 raise _no_endpoint(text, error) from error
