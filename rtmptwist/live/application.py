@@ -1,0 +1,116 @@
+"""An application: its settings and its live streams by name."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.interfaces import Format, Player, Publisher, StreamSettings, Writer
+from rtmptwist.live.meters import ApplicationMeter
+from rtmptwist.live.stream import Inlet, LiveStream
+from rtmptwist.live.subscriber import Subscriber
+from rtmptwist.wire.status import StatusCode
+
+_NO_NAME: Final = "The stream has no name."
+
+
+class Application:
+    """What a `connect` leads to. A stream is here for as long as anybody needs it."""
+
+    def __init__(self, name: str, settings: StreamSettings, clock: IReactorTime) -> None:
+        self.name = name
+        self.settings = settings
+        "Of streams that begin from now on; running ones keep theirs."
+        self.streams: dict[str, LiveStream] = {}
+        self._clock = clock
+        self._gone = (0, 0, 0)
+        "Bytes in and out, and skipped messages, of streams that are not here any more."
+
+    def publish(self, name: str, publisher: Publisher, identity: Hashable) -> Inlet:
+        """
+        Feed a stream. `identity` is equal for two connections of the same publisher.
+
+        Raises:
+            Refused: the name is empty, or somebody else's for now.
+        """
+        if not name:
+            raise Refused(StatusCode.PUBLISH_BAD_NAME, _NO_NAME)
+        return self._stream(name).publish(publisher, identity)
+
+    def subscribe(
+        self,
+        name: str,
+        form: Format,
+        writer: Writer,
+        player: Player,
+        *,
+        wait: bool = True,
+        duration: int | None = None,
+    ) -> Subscriber:
+        """
+        Watch a stream. Nothing is sent until the first `resume()`: answer the client before.
+
+        `wait`: for its publisher, if it has none, as long as the application allows.
+        `duration`: milliseconds of it to send, more than 0; None: all.
+
+        Raises:
+            Refused: nobody publishes it, and waiting is out of the question.
+        """
+        if not name:
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, _NO_NAME)
+        if not self.is_live(name) and (not wait or self.settings.wait <= 0):
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {name} now.")
+        return self._stream(name).audience.subscribe(form, writer, player, duration)
+
+    def find(self, name: str) -> LiveStream | None:
+        """The stream of that name, which may be one that viewers are waiting for."""
+        return self.streams.get(name)
+
+    def is_live(self, name: str) -> bool:
+        """Whether somebody publishes it, or may come back to it."""
+        stream = self.streams.get(name)
+        return stream is not None and stream.live
+
+    def close(self, reason: str) -> None:
+        """End all streams, for publishers and viewers."""
+        for stream in tuple(self.streams.values()):
+            stream.close(reason)
+
+    def sweep(self, now: float) -> None:
+        """Once a second: end what takes too long."""
+        for stream in tuple(self.streams.values()):
+            stream.sweep(now)
+
+    @property
+    def meter(self) -> ApplicationMeter:
+        """All that went through so far."""
+        streams = tuple(stream.meter for stream in self.streams.values())
+        bytes_in, bytes_out, skipped = self._gone
+        return ApplicationMeter(
+            name=self.name,
+            streams=streams,
+            bytes_in=bytes_in + sum(stream.bytes_in for stream in streams),
+            bytes_out=bytes_out + sum(stream.bytes_out for stream in streams),
+            skipped=skipped + sum(stream.skipped for stream in streams),
+        )
+
+    def _stream(self, name: str) -> LiveStream:
+        stream = self.streams.get(name)
+        if stream is None:
+            stream = LiveStream(name, self.settings, self._clock, self._forget)
+            self.streams[name] = stream
+        return stream
+
+    def _forget(self, stream: LiveStream) -> None:
+        if self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
+            bytes_in, bytes_out, skipped = self._gone
+            meter = stream.meter
+            self._gone = (
+                bytes_in + meter.bytes_in,
+                bytes_out + meter.bytes_out,
+                skipped + meter.skipped,
+            )

@@ -1,0 +1,78 @@
+"""Counts, as they were at one moment: for the log, the API and metrics. The counting is done where
+things happen, by plain integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberMeter:
+    """What one viewer got."""
+
+    state: str
+    bytes: int
+    skips: int
+    "How many times it was moved to a key frame because it was slow,"
+
+    skipped: int
+    "and the messages that this left out."
+
+
+@dataclass(frozen=True, slots=True)
+class InletMeter:
+    """What one publisher sent."""
+
+    messages: int
+    bytes: int
+    "Of payload."
+
+    dropped: int
+    "Messages not relayed: before the first key frame after a takeover, or after the end."
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMeter:
+    """One stream."""
+
+    name: str
+    state: str
+    "`live`, `grace` (its publisher may come back) or `idle` (viewers wait)."
+
+    viewers: int
+    lagging: int
+    messages_in: int
+    bytes_in: int
+    bytes_out: int
+    dropped: int
+    skipped: int
+    "Messages left out for slow viewers, in all."
+
+    window_messages: int
+    window_bytes: int
+    sweep_cost: float
+    "Seconds that the last sweep over all viewers took."
+
+    headers: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationMeter:
+    """One application, with the streams that it has now; sums are over all it ever had."""
+
+    name: str
+    streams: tuple[StreamMeter, ...]
+    bytes_in: int
+    bytes_out: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryMeter:
+    """Who is connected."""
+
+    connections: int
+    addresses: int
+    admitted: int
+    refused: int
+    "Since the start, both."

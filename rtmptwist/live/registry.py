@@ -1,0 +1,131 @@
+"""Which application serves a path on a host, and who is connected. Knows no transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from twisted.internet.interfaces import IReactorTime
+
+from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.interfaces import Connection, ConnectionLimits
+from rtmptwist.live.meters import RegistryMeter
+from rtmptwist.wire.status import StatusCode
+
+
+class VirtualHost:
+    """A host name whose streams are its own."""
+
+    def __init__(
+        self, name: str, applications: Iterable[Application], aliases: Iterable[str] = ()
+    ) -> None:
+        """An empty name stands for every host that is not known."""
+        self.name = name
+        self.aliases = tuple(aliases)
+        self.applications = {application.name: application for application in applications}
+
+    def find(self, path: str) -> tuple[Application, str] | None:
+        """The application with the longest name that `path` begins with, and the rest of it."""
+        end = len(path)
+        while end > 0:
+            application = self.applications.get(path[:end])
+            if application is not None:
+                return application, path[end + 1 :]
+            end = path.rfind("/", 0, end)
+        return None
+
+
+class Registry:
+    """All that one server process serves."""
+
+    def __init__(
+        self, hosts: Iterable[VirtualHost], limits: ConnectionLimits, clock: IReactorTime
+    ) -> None:
+        self.hosts = tuple(hosts)
+        self.limits = limits
+        self.connections: set[Connection] = set()
+        self._clock = clock
+        self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
+        self._by_address: dict[str, int] = {}
+        self._admitted = 0
+        self._refused = 0
+
+    def find_application(self, host: str, path: str) -> tuple[Application, str]:
+        """
+        The application that serves a path on a host, and the rest of the path: the stream's name.
+
+        For a `connect`, whose path ends before the stream's name, that rest may be empty, or the
+        beginning of a name: look again once all of it is known.
+
+        Raises:
+            Refused: there is none.
+        """
+        served = self._by_name.get(host) or self._by_name.get("")
+        found = served.find(path) if served is not None else None
+        if found is None:
+            where = f" on {host}" if host else ""
+            raise Refused(
+                StatusCode.CONNECT_INVALID_APP, f"There is no application {path!r}{where}."
+            )
+        return found
+
+    def admit(self, connection: Connection) -> None:
+        """
+        Count a new connection in.
+
+        Raises:
+            Refused: there are too many, in all or from its address. It is not counted.
+        """
+        limits = self.limits
+        address = connection.address
+        count = self._by_address.get(address, 0)
+        why = ""
+        if len(self.connections) >= limits.connections:
+            why = f"{limits.connections} connections are open"
+        elif count >= limits.connections_per_address and not self._is_trusted(address):
+            why = f"{count} connections from {address} are open"
+        if why:
+            self._refused += 1
+            raise Refused(StatusCode.CONNECT_REJECTED, f"{why}, which is as many as may be.")
+        self._admitted += 1
+        self.connections.add(connection)
+        self._by_address[address] = count + 1
+
+    def leave(self, connection: Connection) -> None:
+        """Count a connection out; harmless if it was never counted in."""
+        if connection not in self.connections:
+            return
+        self.connections.discard(connection)
+        address = connection.address
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    def applications(self) -> tuple[Application, ...]:
+        """All applications of all hosts."""
+        return tuple(app for host in self.hosts for app in host.applications.values())
+
+    def sweep(self) -> None:
+        """Once a second: end what takes too long."""
+        now = self._clock.seconds()
+        for application in self.applications():
+            application.sweep(now)
+
+    @property
+    def meter(self) -> RegistryMeter:
+        """Connections so far."""
+        return RegistryMeter(
+            connections=len(self.connections),
+            addresses=len(self._by_address),
+            admitted=self._admitted,
+            refused=self._refused,
+        )
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return True  # a local socket
+        mapped = getattr(ip, "ipv4_mapped", None)
+        return any((mapped or ip) in network for network in self.limits.trusted)

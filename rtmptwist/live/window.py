@@ -1,0 +1,206 @@
+"""
+The recent messages of a stream, numbered from 0 for as long as it lives.
+
+It is what slow viewers catch up from and what late ones start with: there is no other queue and no
+other GOP cache. Knows nothing of viewers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+from rtmptwist.live.headers import MEDIA, Header, Headers
+from rtmptwist.wire.message import Message, MessageType
+
+MAX_COUNT: Final = 16_384
+"Messages, whatever their size: a minute of pictures and sound has 4,500; an empty one costs 100 B."
+
+DEFAULT_INTERVAL: Final = 40
+"Milliseconds between pictures, where that cannot be seen."
+
+_MARK: Final = 250
+"Milliseconds of stream time between two looks at what is too old."
+
+_NEVER: Final = -(1 << 62)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A message that a viewer can begin with, and the headers that it needs before."""
+
+    number: int
+    headers: tuple[Header, ...]
+
+
+class Window:
+    """
+    Recent messages. `duration` and `max_lag` in milliseconds, `max_size` in bytes of payload.
+
+    The newest GOP is kept whole even if it is longer than `duration`, as long as it fits
+    `max_size`. Beyond that the oldest goes first, and nobody can start until the next key frame.
+    """
+
+    __slots__ = (
+        "_duration",
+        "_marks",
+        "_max_lag",
+        "_max_size",
+        "_messages",
+        "_next",
+        "edge",
+        "first",
+        "head",
+        "headers",
+        "horizon",
+        "origin",
+        "picture",
+        "size",
+        "start",
+        "total_size",
+    )
+
+    def __init__(self, duration: int, max_size: int, max_lag: int) -> None:
+        self._duration = duration
+        self._max_size = max_size
+        self._max_lag = max_lag
+        self._messages: list[Message] = []
+        self._marks: list[tuple[int, int]] = []
+        "Stream time and number of a message every `_MARK`: odd timestamps do no harm."
+        self._next = _NEVER
+        "When the next of these is due."
+        self.first = 0
+        "Number of the oldest message,"
+        self.head = 0
+        "and of the one that comes next."
+        self.horizon = 0
+        "Who wants messages before this is too late, or lags too much."
+        self.edge = 0
+        "Viewers that keep up have been sent what is before this; the rest waits for a sweep."
+        self.origin: int | None = 0
+        "Where the present publication began, as long as nothing but headers has come of it."
+        self.picture = -1
+        "Number of the newest video message of the present publication."
+        self.headers = Headers()
+        "As they are at the head."
+        self.size = 0
+        "Bytes of payload in here,"
+        self.total_size = 0
+        "and ever."
+        self.start: Start | None = None
+        "The newest key frame, and none when it cannot be used."
+
+    def append(self, message: Message) -> None:
+        """Take the next message."""
+        # one comparison in place of all that depends on time: 0.06 of 0.25 µs
+        if message.timestamp >= self._next:
+            self._mark(message)
+        self._messages.append(message)
+        self.head += 1
+        size = len(message.payload)
+        self.total_size += size
+        self.size += size
+        if self.size > self._max_size or self.head - self.first > MAX_COUNT:
+            self._shrink()
+
+    def append_start(self, message: Message) -> None:
+        """Take the next message, which viewers can begin with."""
+        self.start = Start(self.head, self.headers.all)
+        self.append(message)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the present publication has any video."""
+        return self.picture >= 0
+
+    def since(self, number: int, end: int) -> list[Message]:
+        """The messages from one number up to another. They must not be older than `first`."""
+        first = self.first
+        return self._messages[number - first : end - first]
+
+    def part(self, number: int, end: int, size: int) -> list[Message]:
+        """The same, but no more than exceed so many bytes of payload."""
+        messages = self.since(number, end)
+        for count, message in enumerate(messages, 1):
+            size -= len(message.payload)
+            if size <= 0:
+                return messages[:count]
+        return messages
+
+    def time(self, number: int) -> int:
+        """Stream time at a message: that of the next media, else of the last; 0 without any."""
+        index = number - self.first
+        for message in self._messages[index:]:
+            if message.type in MEDIA:
+                return message.timestamp
+        for message in reversed(self._messages[:index]):
+            if message.type in MEDIA:
+                return message.timestamp
+        return 0
+
+    def interval(self) -> int:
+        """Milliseconds between the last two pictures, or pieces of sound if there are none."""
+        for kind in (MessageType.VIDEO, MessageType.AUDIO):
+            times = [message.timestamp for message in self._messages if message.type == kind][-2:]
+            if len(times) == 2 and 0 < times[1] - times[0] < 1000:
+                return times[1] - times[0]
+        return DEFAULT_INTERVAL
+
+    def lose_pictures(self) -> None:
+        """The publication goes on without video."""
+        self.start = None
+        self.picture = -1
+
+    def end(self) -> None:
+        """The publication is over: nobody begins with what is left of it."""
+        self.lose_pictures()
+        self.origin = self.head
+        self.headers.clear()
+
+    def clear(self) -> None:
+        """Forget all messages; numbers go on."""
+        self.start = None
+        self._messages.clear()
+        self._marks.clear()
+        self._next = _NEVER
+        self.first = self.horizon = self.edge = self.head
+        self.size = 0
+
+    def _mark(self, message: Message) -> None:
+        """Note the time, and look what is too old."""
+        time = message.timestamp
+        self._next = time + _MARK
+        marks = self._marks
+        marks.append((time, self.head))
+        old = bisect_right(marks, (time - self._duration, self.head)) - 1
+        if old > 0:
+            number = marks[old][1]
+            del marks[:old]
+            self._drop(number if self.start is None else min(number, self.start.number))
+        late = bisect_right(marks, (time - self._max_lag, self.head)) - 1
+        self.horizon = max(self.first, marks[max(late, 0)][1])
+
+    def _shrink(self) -> None:
+        """Drop the oldest until there is some room again, but never what has just come."""
+        size = self._max_size * 7 // 8
+        count = MAX_COUNT * 7 // 8
+        messages = self._messages
+        index = 0
+        total = self.size
+        while index < len(messages) - 1 and (total > size or len(messages) - index > count):
+            total -= len(messages[index].payload)
+            index += 1
+        self._drop(self.first + index)
+        self.horizon = max(self.first, self.horizon)
+
+    def _drop(self, number: int) -> None:
+        """Forget what is older than `number`."""
+        count = number - self.first
+        if count <= 0:
+            return
+        self.size -= sum(len(message.payload) for message in self._messages[:count])
+        del self._messages[:count]
+        self.first = number
+        if self.start is not None and self.start.number < number:
+            self.start = None
