@@ -9,13 +9,13 @@ value again.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from twisted.internet.endpoints import serverFromString
 
@@ -197,66 +197,30 @@ def _either(words: tuple[str, ...]) -> str:
 # --- networks
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    try:
-        near = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise wrong(text, "networks such as 10.0.0.0/8 or 2001:db8::/32") from None
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise wrong(text, f"a network: is {near} meant?") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """A set of addresses: `"10.1.2.3" in networks`."""
-
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
-
-    @classmethod
-    def of(cls, *networks: str) -> Networks:
-        """Check and gather networks in CIDR notation; raise BadValue for the first bad one."""
-        return cls(tuple(_network(text) for text in networks))
-
-    def __contains__(self, address: str) -> bool:
-        """IPv4 seen through an IPv6 socket (`::ffff:10.1.2.3`) is IPv4."""
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:  # a unix socket's peer has no address
-            return False
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self.networks)
-
-    def __str__(self) -> str:
-        return ", ".join(map(str, self.networks))
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may do something: everybody, or those in some networks, of which there may be none."""
+    """Who may do something: anyone, or those in some networks, of which there may be none."""
 
-    networks: Networks = Networks()
+    networks: tuple[Network, ...] = ()
     anyone: bool = False
-
-    def admits(self, address: str) -> bool:
-        return self.anyone or address in self.networks
 
 
 NOBODY: Final = Access()
 ANYONE: Final = Access(anyone=True)
-LOOPBACK: Final = Networks.of("127.0.0.0/8", "::1")
+LOOPBACK: Final[tuple[Network, ...]] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
-class NetworkList(Converter[Networks]):
+class Networks(Converter[tuple[Network, ...]]):
     """Networks, IPv4 or IPv6; `none` for no network."""
 
-    def read(self, text: str) -> Networks:
-        return Networks() if text == "none" else Networks.of(*_split(text) or [""])
+    def read(self, text: str) -> tuple[Network, ...]:
+        return () if text == "none" else tuple(_network(word) for word in _split(text) or [""])
 
-    def show(self, value: Networks) -> str:
-        return str(value) or "none"
+    def show(self, value: tuple[Network, ...]) -> str:
+        return ", ".join(map(str, value)) or "none"
 
 
 class Who(Converter[Access]):
@@ -274,10 +238,21 @@ class Who(Converter[Access]):
             if not re.search(r"[0-9:]", word):
                 allowed = "anyone, nobody, or networks such as 10.0.0.0/8 and 2001:db8::/32"
                 raise wrong(word, allowed, ("anyone", "nobody"))
-        return Access(Networks.of(*words))
+        return Access(tuple(map(_network, words)))
 
     def show(self, value: Access) -> str:
-        return "anyone" if value.anyone else str(value.networks) or "nobody"
+        return "anyone" if value.anyone else ", ".join(map(str, value.networks)) or "nobody"
+
+
+def _network(text: str) -> Network:
+    try:
+        near = ip_network(text, strict=False)
+    except ValueError:
+        raise wrong(text, "networks such as 10.0.0.0/8 or 2001:db8::/32") from None
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise wrong(text, f"a network: is {near} meant?") from None
 
 
 # --- endpoints

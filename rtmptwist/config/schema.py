@@ -26,7 +26,7 @@ from rtmptwist.config.convert import (
     Folder,
     HostNames,
     Lines,
-    NetworkList,
+    Network,
     Networks,
     ServerEndpoint,
     Size,
@@ -46,11 +46,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`[limits]`: what others may cost us. A name that `wire.limits` has too means the same."""
+    """`[limits]`: what others may cost us. Names that `wire.limits` has too mean the same."""
 
     connections: Annotated[int, Count(1, 1_000_000)] = 10_000
     connections_per_address: Annotated[int, Count(1, 1_000_000)] = 256
-    trusted: Annotated[Networks, NetworkList()] = LOOPBACK
+    trusted: Annotated[tuple[Network, ...], Networks()] = LOOPBACK
     waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
     waiting_per_viewer: Annotated[int, Size(1 << 16, 1 << 40)] = 4 << 20
     handshake_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from rtmptwist.config.convert import LOOPBACK, NOBODY, Access, Networks
+from rtmptwist.config.convert import LOOPBACK, NOBODY, Access
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import App, Config, Limits, Listener, Server
 
@@ -94,7 +95,7 @@ merge = 0
     assert list(example.apps) == ["live", "live/eu", "own"]
     assert example.apps["own"] == App(name="own")
     assert example.apps["live/eu"] == plain.apps["live/eu"]
-    inside = Access(Networks.of("10.0.0.0/8"))
+    inside = Access((IPv4Network("10.0.0.0/8"),))
     assert plain.apps["live"] == App(name="live", publish=inside, merge=0.04)
     assert example.apps["live"] == App(name="live", publish=inside, merge=0)
     assert other.apps["live"] == plain.apps["live"]

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from rtmptwist.config.convert import LOOPBACK
 from rtmptwist.config.load import SECTIONS
 from rtmptwist.config.schema import App, Key, Limits, keys
-from rtmptwist.live.interfaces import StreamSettings
+from rtmptwist.live.interfaces import ConnectionLimits, StreamSettings
 from rtmptwist.wire.limits import Limits as WireLimits
 
 KEYS = [key for _, _, kind in SECTIONS for key in keys(kind).values() if key.name != "endpoint"]
@@ -23,6 +24,11 @@ def test_an_application_is_what_live_needs_to_know() -> None:
     settings: StreamSettings = App(name="live")
     needed = {name for name in dir(StreamSettings) if not name.startswith("_")}
     assert {name for name in needed if not hasattr(settings, name)} == set()
+
+
+def test_limits_are_what_the_registry_needs_to_know() -> None:
+    limits: ConnectionLimits = Limits()
+    assert limits.trusted == LOOPBACK
 
 
 def test_names_shared_with_the_wire_mean_the_same() -> None:
