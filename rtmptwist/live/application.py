@@ -20,8 +20,12 @@ _NO_NAME: Final = "The stream has no name."
 class Application:
     """What a `connect` leads to. A stream is here for as long as anybody needs it."""
 
-    def __init__(self, name: str, settings: StreamSettings, clock: IReactorTime) -> None:
+    def __init__(
+        self, name: str, settings: StreamSettings, clock: IReactorTime, *, host: str = ""
+    ) -> None:
         self.name = name
+        self.host = host
+        "The virtual host it belongs to; empty: that of all hosts that have none of their own."
         self.settings = settings
         "Of streams that begin from now on; running ones keep theirs."
         self.streams: dict[str, LiveStream] = {}

@@ -20,7 +20,7 @@ class VirtualHost:
     def __init__(
         self, name: str, applications: Iterable[Application], aliases: Iterable[str] = ()
     ) -> None:
-        """An empty name stands for every host that is not known."""
+        """An empty name stands for every host that has no `VirtualHost` of its own."""
         self.name = name
         self.aliases = tuple(aliases)
         self.applications = {application.name: application for application in applications}
@@ -51,7 +51,7 @@ class Registry:
         self._admitted = 0
         self._refused = 0
 
-    def find_application(self, host: str, path: str) -> tuple[Application, str]:
+    def application(self, host: str, path: str) -> tuple[Application, str]:
         """
         The application that serves a path on a host, and the rest of the path: the stream's name.
 
