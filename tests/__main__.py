@@ -37,7 +37,7 @@ def main() -> int:
                 failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}")
-    return len(failed)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
