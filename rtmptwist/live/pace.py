@@ -45,11 +45,13 @@ class Pace:
 
         `picture`: there is one among it, or there never will be.
         """
-        if self._since is None or now < self._since:  # the clock was set back
+        if self._since is None or now < self._since:
             self._since = now
-        due = self._started + self.merge if self._started <= now else now
+        if now < self._started:
+            self._started = now  # the clock was set back
+        due = self._started + self.merge
         if self.cost >= TRIFLE:
-            due = max(due, min(self._started, now) + min(EASE * self.cost, MAX_EASE))
+            due = max(due, self._started + min(EASE * self.cost, MAX_EASE))
             if not picture:
                 due = max(due, self._since + min(PATIENCE * self.cost, MAX_PATIENCE))
         return due - now
