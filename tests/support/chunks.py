@@ -17,7 +17,11 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where TCP may cut: everywhere after `size` bytes, or, if that is 0, at some places."""
+    """
+    How the bytes come: `size` at a time, or, if that is 0, cut at some places.
+
+    The same place twice is a read of nothing.
+    """
 
     size: int
     places: tuple[int, ...] = ()
@@ -27,7 +31,7 @@ class Cuts:
             yield from pieces(data, self.size)
             return
         last = 0
-        for place in sorted({place % (len(data) + 1) for place in self.places}):
+        for place in sorted(place % (len(data) + 1) for place in self.places):
             yield data[last:place]
             last = place
         yield data[last:]

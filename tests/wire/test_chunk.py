@@ -373,12 +373,21 @@ def test_type_2_starts_anew_too() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-def test_abort_drops_what_has_come_but_not_the_timestamp(size: int) -> None:
+@pytest.mark.parametrize("number", [4, 63, 64, 319, 320, 5000, 65_599])
+def test_abort_drops_what_has_come_but_not_the_timestamp(number: int, size: int) -> None:
     decoder = ChunkDecoder(LIMITS)
-    abort = "02 000000 000004 02 00000000 00000004"
-    data = bytes.fromhex(HALF + abort + "44 000001 000001 08") + b"b"
-    messages = [message for part in pieces(data, size) for message in decoder.feed(part)]
-    assert messages == [control.message(control.Abort(4)), Message(8, 21, 1, b"b")]
+    half, _ = chunks(Message(8, 20, 1, bytes(129)), number)
+    abort = control.message(control.Abort(number))
+    encoder = ChunkEncoder()
+    encoder.encode(Message(8, 20, 1, b""), number)
+    following = encoder.encode(Message(8, 21, 1, b"b"), number)  # type 1
+    messages: list[Message] = []
+    for part in pieces(half + encode_full(abort, 2, 128), size):
+        messages += decoder.feed(part)
+    assert decoder.dropped == 1
+    for part in pieces(following, size):
+        messages += decoder.feed(part)
+    assert messages == [abort, Message(8, 21, 1, b"b")]
     assert decoder.dropped == 1
 
 
@@ -640,6 +649,17 @@ def test_many_small_pieces_take_little_more_than_their_bytes() -> None:
     assert decoder.feed(data[-2:]) == [Message(9, 0, 1, payload)]
 
 
+def test_small_pieces_are_joined_once_and_in_each_message() -> None:
+    """To join all that is there again and again would be quadratic, never to join is dear."""
+    decoder = ChunkDecoder(LIMITS)
+    wire = set_chunk_size(4096) + encode_full(Message(9, 0, 1, bytes(2048)), 6, 4096) * 50
+    for part in pieces(wire, 1):
+        decoder.feed(part)
+        for stream in decoder._streams.values():
+            assert len(stream.pieces) < 256 + 8
+            assert max(map(len, stream.pieces), default=0) <= 256
+
+
 def test_announced_bytes_take_no_memory() -> None:
     decoder = ChunkDecoder(LIMITS)
     decoder.feed(set_chunk_size(0xFFFFFF))
@@ -664,8 +684,8 @@ def test_encoder_leaves_out_what_repeats() -> None:
         (Message(9, 123, 1, b"gh"), "04 00007b 000002 09 01000000 6768"),  # back
         (Message(9, 124, 2, b"ij"), "04 00007c 000002 09 02000000 696a"),  # another stream
         (Message(9, 124 + 0xFFFFFE, 2, b"kl"), "84 fffffe 6b6c"),
-        (Message(9, 0x3000000, 2, b"mn"), "04 ffffff 000002 09 02000000 03000000 6d6e"),
-        (Message(9, 0x3000001, 2, b"op"), "84 000001 6f70"),
+        (Message(9, 0x2000079, 2, b"mn"), "04 ffffff 000002 09 02000000 02000079 6d6e"),
+        (Message(9, 0x200007A, 2, b"op"), "84 000001 6f70"),
         (Message(9, 0xFFFFFFFF, 2, b"qr"), "04 ffffff 000002 09 02000000 ffffffff 7172"),
         (Message(9, 0x100000001, 2, b"st"), "04 000001 000002 09 02000000 7374"),
     ]
