@@ -53,8 +53,8 @@ class ChunkDecoder:
     """
     Makes messages of what a peer sends after the handshake.
 
-    Memory is bounded by the limits whatever headers announce: 10 kB in 4096-byte chunks take
-    3.0 µs, in 128-byte chunks 3.3 µs, a small message 0.7 µs (tests/bench/test_chunk.py).
+    It keeps what was received, never what was announced, within the limits. A small message takes
+    0.7 µs, 10 kB in 4096-byte chunks 3.0, in 128-byte chunks 3.4 (tests/bench/test_chunk.py).
     """
 
     __slots__ = (
@@ -258,7 +258,7 @@ class ChunkDecoder:
 
         `offset` and `stop` enclose what is here of the first one. Headers of the others are equal
         single bytes at equal distances: CPython finds and removes them at the speed of memory
-        (10 kB in 128-byte chunks: 3.3 instead of 30 µs). Returns where it stopped.
+        (10 kB in 128-byte chunks: 3.4 µs, one by one 85). Returns where it stopped.
         """
         missing = stream.missing
         end = len(data)
