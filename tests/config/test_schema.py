@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,3 +45,17 @@ def test_names_shared_with_the_wire_mean_the_same() -> None:
 def test_only_fields_with_a_converter_are_keys() -> None:
     assert "name" not in keys(App)
     assert list(keys(App))[:3] == ["publish", "play", "merge"]
+
+
+def test_no_key_is_offered_that_nothing_reads() -> None:
+    """By name only: a key that shares its name with another attribute passes unseen."""
+    package = Path(__file__).parents[2] / "rtmptwist"
+    read = {
+        node.attr
+        for file in package.rglob("*.py")
+        if file.parent.name != "config"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    known = {"serve"}  # has one value so far
+    assert {key.name for key in KEYS} - read - known == set()
