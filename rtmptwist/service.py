@@ -1,0 +1,159 @@
+"""
+A configuration made to run: one child service per concern, started in order, stopped in reverse.
+
+What comes first is needed by what comes after; listeners are last, so that nobody is let in before
+the house is ready, and first to close, so that nobody is let in while it is being left.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from rtmptwist.auth.gate import AddressGate
+from rtmptwist.config import schema
+from rtmptwist.config.schema import Config
+from rtmptwist.live.access import Action
+from rtmptwist.live.application import Application
+from rtmptwist.live.registry import Registry, VirtualHost
+from rtmptwist.net._stub import listener
+from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
+from rtmptwist.wire.limits import Limits
+
+SWEEP_INTERVAL: Final = 1.0
+"Seconds between two looks at every connection and stream: timeouts are that exact."
+
+
+def make_service(config: Config, reactor: Any) -> MultiService:
+    """A server that does what `config` says, not started yet."""
+    site = Site(config, reactor)
+    parent = MultiService()
+    for child in (Sweeper(site), Farewell(site), *site.listeners()):
+        child.setServiceParent(parent)
+    return parent
+
+
+class Site:
+    """The parts that all listeners share: registry, gate, and how patient we are."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.config = config
+        self.reactor = reactor
+        limits = config.limits
+        settings: dict[Application, schema.App] = {}
+        hosts = []
+        for host in config.vhosts:
+            applications = {Application(app.name, app, reactor): app for app in host.apps.values()}
+            settings.update(applications)
+            hosts.append(VirtualHost(host.name, applications, host.aliases))
+        self.registry = Registry(hosts, limits, reactor)
+        self.gate = AddressGate(
+            {
+                application: {Action.PUBLISH: app.publish, Action.PLAY: app.play}
+                for application, app in settings.items()
+            }
+        )
+        self.care = Care(
+            limits=Limits(
+                handshake_timeout=limits.handshake_timeout,
+                connect_timeout=limits.connect_timeout,
+                video_size=limits.video_size,
+                commands_per_second=limits.commands_per_second,
+            ),
+            chunk_size=config.server.chunk_size,
+            ping_interval=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+            waiting_size=limits.waiting_per_viewer,
+        )
+
+    def listeners(self) -> list[Service]:
+        """One service for every endpoint."""
+        factory = ServerFactory(self.registry, self.gate, self.reactor, care=self.care)
+        return [
+            listener(self.reactor, endpoint, factory, section.name)
+            for section in self.config.listeners
+            for endpoint in section.endpoint
+        ]
+
+    def connections(self) -> list[ServerConnection]:
+        """Those that are open now."""
+        return [c for c in self.registry.connections if isinstance(c, ServerConnection)]
+
+
+class Sweeper(Service):
+    """Looks after everything once a second: what takes too long, what waits for too much."""
+
+    log = Logger()
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._loop = LoopingCall(self._sweep)
+        self._loop.clock = site.reactor
+
+    def startService(self) -> None:
+        """Begin."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._loop.start(SWEEP_INTERVAL, now=False)
+
+    def stopService(self) -> None:
+        """End."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._loop.stop()
+
+    def _sweep(self) -> None:
+        site = self._site
+        now = site.reactor.seconds()
+        waiting = 0
+        for connection in site.connections():
+            try:
+                connection.sweep(now)
+                waiting += connection.writer.waiting
+            except Exception:  # one broken connection must not end the care for all others
+                self.log.failure("sweep of {peer} failed", peer=connection.peer)
+        if waiting > site.config.limits.waiting:
+            self._relieve(waiting)
+        site.registry.sweep()
+
+    def _relieve(self, waiting: int) -> None:
+        """Memory runs short: those go first for whom most is waiting."""
+        bound = self._site.config.limits.waiting
+        for connection in sorted(
+            self._site.connections(), key=lambda c: c.writer.waiting, reverse=True
+        ):
+            if waiting <= bound:
+                return
+            waiting -= connection.writer.waiting
+            connection.abort(
+                f"{connection.writer.waiting} bytes waited for it, and more than {bound} for all"
+            )
+
+
+class Farewell(Service):
+    """Tells clients that the server stops, and gives them `drain` seconds to take the rest."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when all have gone, or had to go."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        site = self._site
+        for application in site.registry.applications():
+            application.close("the server is shutting down")
+        for connection in site.connections():
+            connection.shut_down(site.config.server.drain)
+        gone: Deferred[None] = Deferred()
+        deadline = site.reactor.seconds() + site.config.server.drain + 1.0
+
+        def look() -> None:
+            if site.registry.connections and site.reactor.seconds() < deadline:
+                site.reactor.callLater(0.02, look)
+            else:
+                gone.callback(None)
+
+        look()
+        return gone

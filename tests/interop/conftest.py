@@ -1,0 +1,23 @@
+"""One real server for the tests of a module, and programs that never outlive a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.programs import Programs, Site, programs, serve
+
+
+@pytest.fixture
+def started() -> Iterator[Programs]:
+    """Starts programs; whatever still runs when the test ends is killed."""
+    with programs() as these:
+        yield these
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """The real server, with an application `live` that ends streams at once."""
+    with programs() as these:
+        yield serve(these)
