@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from rtmptwist.config.load import ConfigError, load
-
-if TYPE_CHECKING:
-    from rtmptwist.config.schema import Config
+from rtmptwist.config.schema import Config
 
 
 class Options(usage.Options):

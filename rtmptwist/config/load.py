@@ -62,8 +62,7 @@ def load(path: Path) -> Config:
         found = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
         raise ConfigError(path, [Problem(found, line)]) from error
     sections, problems = ini.read(text)
-    loader = _Loader(path)
-    loader.problems.update(dict.fromkeys(problems))
+    loader = _Loader(path, problems)
     config = loader.config(sections)
     if loader.problems:
         raise ConfigError(path, loader.problems)
@@ -80,9 +79,9 @@ class _Found(NamedTuple):
 class _Loader:
     """Goes over the sections of one file and gathers what is wrong."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
         self.path = path
-        self.problems: dict[Problem, None] = {}
+        self.problems = dict.fromkeys(problems)
         "A set in the order of insertion: a wide section is seen once for each host."
 
         self.found: dict[tuple[type[Any], str, str], _Found] = {}
