@@ -124,9 +124,7 @@ class ListenerService(Service):
 
     def _opened(self, port: IListeningPort) -> None:
         self.port = port
-        self.log.info(
-            "{where} listens on {address}", where=self._where, address=self.bound_address()
-        )
+        self.log.info("{where}: {address}", where=self._where, address=self.bound_address())
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -138,11 +136,11 @@ class ListenerService(Service):
 
     @property
     def _where(self) -> str:
-        return f"[listener {self.section}]" if self.section else "a listener"
+        return f"listener {self.section}".rstrip()
 
     def _explained(self, error: BaseException | None) -> ListenError:
         advice = _advice(self.endpoint, error)
-        return ListenError(f"{self._where} cannot listen on {self.endpoint}: {advice}")
+        return ListenError(f"{self._where}: cannot listen on {self.endpoint}: {advice}")
 
 
 def listener(

@@ -105,8 +105,12 @@ class Sockets(TestCase):
 
     async def test_tcp(self) -> None:
         """IPv4 only."""
-        service, port = self.served("tcp:0:interface=127.0.0.1")
+        with capturedLogs() as said:
+            service, port = self.served("tcp:0:interface=127.0.0.1")
         assert service.bound_address() == f"127.0.0.1:{port}"
+        assert {"where": "listener main", "address": f"127.0.0.1:{port}"}.items() <= said[
+            -1
+        ].items()
         heard = await self.visit(TCP4ClientEndpoint(reactor, "127.0.0.1", port))
         assert heard == f"127.0.0.1 {SocketWriter.__name__}"
 
@@ -155,7 +159,7 @@ class Sockets(TestCase):
             with pytest.raises(ListenError) as caught:
                 service.privilegedStartService()
             assert str(caught.value).startswith(
-                f"[listener main] cannot listen on tcp:{port}:interface=127.0.0.1:"
+                f"listener main: cannot listen on tcp:{port}:interface=127.0.0.1:"
                 " the port is taken. `ss -ltnp` lists who has which"
             )
             assert service.bound_address() == ""
@@ -257,14 +261,14 @@ def test_a_refusal_says_what_to_do(
     with pytest.raises(ListenError) as caught:
         getattr(service, start)()
     text = str(caught.value)
-    assert text.startswith(f"[listener main] cannot listen on {endpoint}: ")
+    assert text.startswith(f"listener main: cannot listen on {endpoint}: ")
     assert words in text
     assert "\n" not in text
 
 
 def test_a_nameless_listener() -> None:
     service = listener(cast("Any", Refusing(tcp_error(errno.EACCES))), "tcp:80", Factory())
-    with pytest.raises(ListenError, match="a listener cannot listen on tcp:80: no permission"):
+    with pytest.raises(ListenError, match="listener: cannot listen on tcp:80: no permission"):
         service.startService()
 
 
@@ -328,7 +332,7 @@ class Slow(SynchronousTestCase):
         with capturedLogs() as events:
             self.endpoint.opening.errback(tcp_error(errno.EADDRINUSE))
         assert self.reactor.stops == 1
-        assert "[listener main] cannot listen on slow:1: the port is taken" in events[-1]["error"]
+        assert "listener main: cannot listen on slow:1: the port is taken" in events[-1]["error"]
         assert events[-1]["log_level"].name == "critical"
         self.successResultOf(self.service.stopService())
 
@@ -422,7 +426,7 @@ def test_twistd_ends_with_words(tmp_path: Path, mode: str) -> None:
     log = tmp_path / "log"
     text = done.stdout + done.stderr + (log.read_text() if log.exists() else "")
     assert done.returncode == 1
-    assert "[listener main] cannot listen on tcp:" in done.stdout + done.stderr
+    assert "listener main: cannot listen on tcp:" in done.stdout + done.stderr
     assert "the port is taken" in text
     assert "Traceback" not in text
     assert not (tmp_path / "twistd.pid").exists()
