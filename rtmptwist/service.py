@@ -20,8 +20,8 @@ from rtmptwist.config.schema import Config
 from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
-from rtmptwist.net._stub import listener
 from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
+from rtmptwist.net.listen import listener
 from rtmptwist.wire.limits import Limits
 
 SWEEP_INTERVAL: Final = 1.0

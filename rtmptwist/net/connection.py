@@ -23,7 +23,7 @@ from rtmptwist.live.access import Account, Gate
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
-from rtmptwist.net._stub import quick_ack
+from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
@@ -144,7 +144,7 @@ class ServerConnection(Protocol):
         """A client is there; the registry may know too many of it."""
         transport: Any = self.transport
         peer = transport.getPeer()
-        self.address = getattr(peer, "host", "unix")
+        self.address = host_of(peer)
         self.peer = f"{self.address}:{peer.port}" if hasattr(peer, "port") else self.address
         self.writer = writer_for(transport)
         self.writer.drained = self._drained
