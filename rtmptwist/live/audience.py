@@ -65,12 +65,12 @@ class Audience:
             return
         pace = self.pace
         if pace.merge == 0 and len(self.subscribers) < FEW:
-            self._sweep()
+            self._sweep(SLICE)
             return
         picture = not window.pictures or window.picture >= window.edge
         wait = pace.wait(self._clock.seconds(), picture=picture)
         if wait <= 0:
-            self._sweep()
+            self._sweep(SLICE)
         elif self._timer is None:
             self._timer = self._clock.callLater(wait, self._on_time)
         elif self._timer.getTime() - self._clock.seconds() > wait:
@@ -89,8 +89,10 @@ class Audience:
     def _on_slice(self) -> None:
         self._slice = None
         self._work(SLICE)
+        if not self._unserved:
+            self.flush()
 
-    def _sweep(self, budget: int = SLICE) -> None:
+    def _sweep(self, budget: int) -> None:
         """Make a batch of what is new and send it to as many as the budget allows."""
         window = self._window
         began = self._clock.seconds()
@@ -117,11 +119,8 @@ class Audience:
                 unserved.pop()
         self.busy = False
         self.pace.spend(self._clock.seconds() - began)
-        if unserved:
-            if self._slice is None:
-                self._slice = self._clock.callLater(0, self._on_slice)
-        else:
-            self.flush()
+        if unserved and self._slice is None:
+            self._slice = self._clock.callLater(0, self._on_slice)
 
     # ------------------------------------------------------------ subscribers
 
@@ -140,7 +139,7 @@ class Audience:
         form = subscriber.format
         fanout = self._fanout(form)
         join, start, edge = self._settings.join, window.start, window.edge
-        if window.origin is not None:
+        if window.begun is None:
             fanout.enter(subscriber, min(window.origin, edge))  # nothing was missed
         elif not (form.video and window.pictures):
             fanout.enter(subscriber, edge, window.headers.all)

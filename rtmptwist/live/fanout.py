@@ -98,11 +98,9 @@ class Fanout:
         reappear leaves the one for the other in between two messages.
         """
         window = self.window
-        start = window.start
-        if not self.waiting or (window.pictures and (start is None or start.number < base)):
+        start = window.start if window.pictures else Start(base, window.headers.all)
+        if not self.waiting or start is None or start.number < base:
             return
-        if start is None or not window.pictures:
-            start = Start(base, window.headers.all)
         for subscriber in self.waiting:
             lead = b""
             if subscriber.wanted is self:
@@ -324,8 +322,10 @@ class Fanout:
         """The number of the first message beyond what it may get now."""
         if subscriber.duration is None:
             return self.cursor
-        for number, message in enumerate(self.window.since(cursor, self.cursor), cursor):
-            if message.type in MEDIA:
+        window = self.window
+        begun = self.cursor if window.begun is None else window.begun
+        for number, message in enumerate(window.since(cursor, self.cursor), cursor):
+            if message.type in MEDIA and not window.origin <= number < begun:
                 if subscriber.until is None:
                     subscriber.until = message.timestamp + subscriber.duration
                 if message.timestamp >= subscriber.until:

@@ -16,10 +16,10 @@ EASE: Final = 2.0
 MAX_EASE: Final = 0.050
 "Seconds that this may hold messages back."
 
-PATIENCE: Final = 25.0
+PATIENCE: Final = 50.0
 "Messages without a picture wait for the next one, up to so many times the cost of a sweep."
 
-MAX_PATIENCE: Final = 0.020
+MAX_PATIENCE: Final = 0.045
 "Seconds that this may take. Players render sound with its picture; 30 pictures/s are 33 ms apart."
 
 TRIFLE: Final = 0.000_1

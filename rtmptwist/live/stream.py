@@ -173,8 +173,10 @@ class Inlet:
             return False
         if self.phase is not Phase.OPENING:
             self._stream.audience.published()
-        self._window.headers.settle()
-        self._window.origin = None
+        window = self._window
+        window.headers.settle()
+        if window.begun is None:
+            window.begun = window.head
         self.phase = Phase.RUNNING
         self._steady = True
         return True
@@ -320,7 +322,7 @@ class LiveStream:
         window = self.window
         self.timeline.restart()
         window.headers.doubt()
-        phase = Phase.HELD if window.origin is None else Phase.NEW
+        phase = Phase.NEW if window.begun is None else Phase.HELD
         self.inlet = inlet = Inlet(self, publisher, identity, phase)
         if old is not None:
             same = "the same publisher" if identity == old.identity else "another publisher"

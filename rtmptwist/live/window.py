@@ -49,6 +49,7 @@ class Window:
         "_max_size",
         "_messages",
         "_next",
+        "begun",
         "edge",
         "first",
         "head",
@@ -78,8 +79,10 @@ class Window:
         "Who wants messages before this is too late, or lags too much."
         self.edge = 0
         "Viewers that keep up have been sent what is before this; the rest waits for a sweep."
-        self.origin: int | None = 0
-        "Where the present publication began, as long as nothing but headers has come of it."
+        self.origin = 0
+        "Where the present publication began,"
+        self.begun: int | None = None
+        "and the number of its first frame: what comes before are headers, with odd timestamps."
         self.picture = -1
         "Number of the newest video message of the present publication."
         self.headers = Headers()
@@ -156,6 +159,7 @@ class Window:
         """The publication is over: nobody begins with what is left of it."""
         self.lose_pictures()
         self.origin = self.head
+        self.begun = None
         self.headers.clear()
 
     def clear(self) -> None:

@@ -160,10 +160,13 @@ def test_the_interval_between_pictures() -> None:
 def test_an_ended_publication_is_nothing_to_begin_with() -> None:
     w = filled(3)
     w.picture = 2
-    w.origin = None
+    w.begun = 0
     w.headers.put("v", 0, avc_header())
     w.end()
-    assert (can_start(w), w.pictures, w.origin, w.headers.all) == (False, False, 3, ())
+    assert not can_start(w)
+    assert not w.pictures
+    assert w.headers.all == ()
+    assert w.origin == w.head
     assert len(w.since(0, 3)) == 3  # slow viewers still want it
 
 

@@ -1,0 +1,122 @@
+"""Which application serves a path, and who is connected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from twisted.internet.task import Clock
+
+from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.registry import Registry, VirtualHost
+from rtmptwist.wire.status import StatusCode
+from tests.support.live import Bounds, Settings, Viewer
+
+
+@dataclass(eq=False)
+class FakeConnection:
+    address: str
+
+
+def registry(*names: str, clock: Clock | None = None, bounds: Bounds | None = None) -> Registry:
+    """With these applications on every host, and one named `only` on example.org."""
+    clock = clock or Clock()
+    common = [Application(name, Settings(), clock) for name in names or ("live",)]
+    own = Application("only", Settings(), clock, host="example.org")
+    hosts = [VirtualHost("", common), VirtualHost("example.org", [own], ["www.example.org"])]
+    return Registry(hosts, bounds or Bounds(), clock)
+
+
+@pytest.mark.parametrize(
+    ("path", "application", "rest"),
+    [
+        ("live", "live", ""),
+        ("live/a", "live", "a"),
+        ("live/a/b/s", "live", "a/b/s"),
+        ("live/vip/s", "live/vip", "s"),
+        ("live/vip", "live/vip", ""),
+        ("live/vipers/s", "live", "vipers/s"),
+    ],
+)
+def test_the_longest_prefix_serves_a_path(path: str, application: str, rest: str) -> None:
+    found, name = registry("live", "live/vip").application("anything", path)
+    assert (found.name, name) == (application, rest)
+
+
+@pytest.mark.parametrize("host", ["example.org", "www.example.org"])
+def test_a_known_host_has_its_own_applications(host: str) -> None:
+    served = registry()
+    assert served.application(host, "only/s")[0].host == "example.org"
+    with pytest.raises(Refused, match=f"no application 'live/s' on {host}"):
+        served.application(host, "live/s")
+
+
+@pytest.mark.parametrize("path", ["", "liv", "lives", "other/live", "/live"])
+def test_no_application_no_service(path: str) -> None:
+    with pytest.raises(Refused) as refused:
+        registry().application("", path)
+    assert refused.value.status.code is StatusCode.CONNECT_INVALID_APP
+    assert refused.value.status.level == "error"
+    assert refused.value.status.description.endswith(f"{path!r}.")
+
+
+def test_without_a_common_host_unknown_ones_are_refused() -> None:
+    served = Registry([VirtualHost("example.org", [])], Bounds(), Clock())
+    with pytest.raises(Refused, match="on elsewhere"):
+        served.application("elsewhere", "live")
+
+
+def test_connections_are_counted_in_and_out() -> None:
+    served = registry()
+    one, other = FakeConnection("192.0.2.1"), FakeConnection("192.0.2.1")
+    served.admit(one)
+    served.admit(other)
+    assert served.connections == {one, other}
+    assert (served.meter.connections, served.meter.addresses, served.meter.admitted) == (2, 1, 2)
+    for connection in (one, one, other):
+        served.leave(connection)
+    assert (served.meter.connections, served.meter.addresses, served.meter.admitted) == (0, 0, 2)
+
+
+def test_one_address_may_not_have_them_all() -> None:
+    served = registry()
+    for _ in range(2):
+        served.admit(FakeConnection("192.0.2.1"))
+    third = FakeConnection("192.0.2.1")
+    with pytest.raises(Refused, match=r"2 connections from 192\.0\.2\.1") as refused:
+        served.admit(third)
+    assert refused.value.status.code is StatusCode.CONNECT_REJECTED
+    served.leave(third)
+    served.admit(FakeConnection("192.0.2.2"))
+    assert served.meter.connections == 3
+    assert served.meter.refused == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix", ""])
+def test_trusted_addresses_and_local_sockets_are_exempt(address: str) -> None:
+    served = registry()
+    for _ in range(10):
+        served.admit(FakeConnection(address))
+    with pytest.raises(Refused, match="10 connections are open"):
+        served.admit(FakeConnection(address))
+
+
+def test_an_untrusted_address_of_the_other_family() -> None:
+    served = registry(bounds=Bounds(connections_per_address=0))
+    with pytest.raises(Refused):
+        served.admit(FakeConnection("2001:db8::1"))
+
+
+def test_a_sweep_reaches_every_stream() -> None:
+    clock = Clock()
+    served = registry("live", "other", clock=clock)
+    viewer = Viewer()
+    application, name = served.application("", "other/s")
+    viewer.subscriber = application.subscribe(name, viewer.form, viewer.writer, viewer)
+    viewer.resume()
+    clock.advance(30)
+    served.sweep()
+    assert viewer.told == [EndReason.NOT_FOUND]
+    assert {app.name for app in served.applications()} == {"live", "other", "only"}

@@ -1,0 +1,596 @@
+"""From one publisher's messages to the stream's, and from one publisher to the next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rtmptwist.amf import amf0
+from rtmptwist.amf.values import EcmaArray
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.stream import PICTURE_TIMEOUT, Inlet, Phase
+from rtmptwist.wire.message import Message, MessageType
+from rtmptwist.wire.status import StatusCode
+from tests.support.live import (
+    FakePublisher,
+    Settings,
+    Stage,
+    Viewer,
+    aac_header,
+    audio,
+    avc_end,
+    avc_header,
+    data,
+    feed,
+    gop,
+    headers,
+    metadata,
+    payloads,
+    stored,
+    video,
+)
+
+HEADERS = [stored(metadata()), avc_header().payload, aac_header().payload]
+WRAP = 1 << 32
+
+
+def on_air(settings: Settings | None = None) -> tuple[Stage, Viewer, Inlet]:
+    """A stream with a viewer who saw its beginning: three headers and a GOP that ends at 80."""
+    stage = Stage(settings)
+    viewer = stage.watch()
+    inlet = stage.publish("first")
+    feed(inlet, *headers(), *gop(0))
+    return stage, viewer, inlet
+
+
+# ----------------------------------------------------------------------- time
+
+
+def test_the_first_publishers_messages_pass_as_they_are() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    message = video(WRAP - 20, key=True)
+    feed(inlet, message)
+    assert stage.stream.window.since(0, 1)[0] is message
+
+
+def test_time_goes_on_after_32_bits() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    feed(stage.publish(), video(WRAP - 20, key=True), video(20), audio(5))
+    window = stage.stream.window
+    assert [m.timestamp for m in window.since(0, 3)] == [WRAP - 20, WRAP + 20, WRAP + 5]
+    assert viewer.times == [WRAP - 20, 20, 5]
+
+
+def test_headers_of_any_time_do_not_disturb_the_clock() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    first = [avc_header(), aac_header(), *gop(16_773_933)]
+    feed(inlet, *first, avc_header("new"), avc_end(16_774_020), video(16_774_053))
+    last = [16_774_013, 16_774_020, 16_774_053]
+    assert viewer.times == [*(message.timestamp for message in first), *last]
+
+
+def test_an_unknown_codec_is_relayed_in_time_and_nobody_waits_for_its_key_frame() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    opaque = [Message(9, time, 1, b"\x9cabcdefghijklm") for time in (100, 140, 90_000_000)]
+    feed(inlet, *opaque[:2])
+    feed(inlet, opaque[2])
+    assert viewer.payloads == payloads(opaque)
+    assert viewer.times == [100, 140, 180]
+    late = stage.watch()
+    feed(inlet, opaque[2])
+    assert late.payloads == [opaque[2].payload]
+
+
+# ----------------------------------------------------------------------- data
+
+
+def test_set_data_frame_is_unpacked_stored_and_has_no_time() -> None:
+    """FFmpeg makes a text stream of metadata whose timestamp is not 0."""
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, metadata(timestamp=77), *gop(5000), metadata(1920, 5100))
+    late = stage.watch()
+    assert amf0.decode(viewer.payloads[0]) == ["onMetaData", EcmaArray({"width": 640.0})]
+    assert [m.timestamp for m in viewer.messages if m.type == MessageType.DATA] == [0, 0]
+    assert late.payloads == [viewer.payloads[0], *payloads(gop(5000)), viewer.payloads[-1]]
+
+
+def test_plain_metadata_is_stored_as_well() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    message = data("onMetaData", EcmaArray({"width": 1.0}), timestamp=5)
+    feed(inlet, message, *gop(5000))
+    assert stage.watch().payloads[0] == message.payload
+
+
+def test_repeated_metadata_is_dropped() -> None:
+    """GStreamer repeats it every few seconds."""
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, metadata(), metadata(), video(0, key=True), metadata())
+    assert viewer.payloads == [stored(metadata()), video(0, key=True).payload]
+
+
+def test_any_data_frame_is_stored_under_its_name() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    other = metadata(1, name="onStudio")
+    feed(inlet, metadata(), other, *gop(0), metadata(2, name="onStudio"))
+    late = stage.watch()
+    assert late.payloads[:2] == [stored(metadata()), stored(other)]
+    assert late.payloads[-1] == stored(metadata(2, name="onStudio"))
+
+
+def test_clear_data_frame_clears_and_is_not_relayed() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, metadata(), metadata(name="onStudio"), data("@clearDataFrame", "onMetaData"))
+    feed(inlet, *gop(0))
+    assert stage.watch().payloads == [stored(metadata(name="onStudio")), *payloads(gop(0))]
+    assert len(viewer.payloads) == 2 + 6
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        data("onTextData", {"text": "hello"}, timestamp=130),
+        data("onCuePoint", {"name": "x"}, timestamp=130),
+        data("onFI", {"st": "12:00"}, timestamp=130),
+        data("whatever", timestamp=130),
+        data(timestamp=130),
+        data(5.0, timestamp=130),
+        Message(MessageType.DATA, 130, 1, b"\x02\xff\xffshort"),
+        Message(MessageType.DATA, 130, 1, b"\x0c\0\0\0\1x"),
+    ],
+    ids=["text", "cue point", "fi", "unknown", "empty", "no name", "cut off", "long string"],
+)
+def test_any_other_data_passes_in_its_place_and_is_not_stored(message: Message) -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    feed(inlet, video(120), message, video(160))
+    assert viewer.payloads[before:] == payloads([video(120), message, video(160)])
+    assert viewer.times[before:] == [120, 130, 160]
+    feed(inlet, *gop(200))
+    assert stage.watch().payloads == HEADERS + payloads(gop(200))
+
+
+def test_a_data_frame_without_a_name_is_kept_for_what_it_is() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, data("@setDataFrame"), data("@setDataFrame", 5.0), data("@setDataFrame", 5.0))
+    assert viewer.payloads == [b"", data(5.0).payload]
+
+
+def test_amf3_data_becomes_amf0_when_it_is() -> None:
+    """Type 15 begins with a format byte; FFmpeg and librtmp do not take it."""
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    text = data("onTextData", "x")
+    strange = amf0.encode("onTextData") + b"\x11\x06\x03x"
+    for payload in (b"\0" + text.payload, text.payload, b"\0" + metadata().payload):
+        feed(inlet, Message(MessageType.DATA_AMF3, 0, 1, payload))
+    feed(inlet, Message(MessageType.DATA_AMF3, 0, 1, b"\0" + strange))
+    assert [(m.type, m.payload) for m in viewer.messages] == [
+        (MessageType.DATA, text.payload),
+        (MessageType.DATA, text.payload),
+        (MessageType.DATA, stored(metadata())),
+        (MessageType.DATA_AMF3, b"\0" + strange),
+    ]
+
+
+def test_other_messages_are_no_business_of_a_stream() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    feed(inlet, Message(MessageType.COMMAND, 0, 1, b""), Message(MessageType.AGGREGATE, 0, 1, b""))
+    assert inlet.meter.messages == 0
+
+
+# -------------------------------------------------------------------- headers
+
+
+def test_headers_are_kept_by_track_and_replace_another_codecs() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    hevc = Message(MessageType.VIDEO, 0, 1, b"\x90hvc1" + bytes(8))
+    second = Message(MessageType.VIDEO, 0, 1, b"\x96\x00hvc1\x01" + bytes(8))
+    feed(inlet, avc_header(), second, hevc, aac_header(), video(0, key=True))
+    assert stage.watch().payloads == payloads([second, hevc, aac_header(), video(0, key=True)])
+
+
+def test_a_header_of_another_track_leaves_the_key_frame_alone() -> None:
+    stage, _, inlet = on_air()
+    second = Message(MessageType.VIDEO, 120, 1, b"\x96\x00hvc1\x01" + bytes(8))
+    feed(inlet, second)
+    assert stage.watch().payloads == HEADERS + payloads([*gop(0), second])
+
+
+def test_a_color_info_that_says_nothing_clears_the_former() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    name = b"\xd4hvc1" + amf0.encode("colorInfo")
+    color = Message(9, 0, 1, name + amf0.encode({"colorConfig": {"bitDepth": 10.0}}))
+    nothing = Message(9, 0, 1, name + amf0.encode({}))
+    feed(inlet, color, video(0, key=True))
+    assert stage.watch().payloads == payloads([color, video(0, key=True)])
+    feed(inlet, nothing, video(40, key=True))
+    assert stage.watch().payloads == payloads([video(40, key=True)])
+    assert nothing.payload in viewer.payloads
+
+
+def test_marks_without_a_frame_pass_in_their_place() -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    marks = [Message(8, 110, 1, b""), Message(9, 115, 1, b"\x57\x00"), avc_end(120)]
+    feed(inlet, *marks)
+    assert viewer.payloads[before:] == payloads(marks)
+    assert viewer.times[before:] == [110, 115, 120]
+    feed(inlet, *gop(160))
+    assert stage.watch().payloads == HEADERS + payloads(gop(160))
+
+
+# ------------------------------------------------------- leaving and returning
+
+
+def test_a_viewer_does_not_notice_a_short_absence() -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    inlet.end()
+    stage.sweep(4)
+    again = stage.publish("first")
+    feed(again, *headers(), audio(0), video(10), *gop(33))
+    assert viewer.payloads[before:] == payloads(gop(33))
+    assert viewer.times[before:] == [120, 120, 160, 160, 200, 200]
+    assert viewer.told == ["published", "published"]
+    assert again.meter.dropped == 2
+    assert stage.stream.meter.dropped == 2
+
+
+def test_headers_that_differ_come_before_the_key_frame() -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    inlet.end()
+    again = stage.publish("first")
+    feed(again, metadata(1920), avc_header("new"), aac_header(), data("onFI"), avc_end(), *gop(7))
+    changed = [stored(metadata(1920)), avc_header("new").payload]
+    assert viewer.payloads[before:] == changed + payloads(gop(7))
+    assert viewer.times[before : before + 3] == [0, 120, 120]
+    assert stage.watch().payloads == [changed[0], HEADERS[2], changed[1], *payloads(gop(7))]
+
+
+def test_headers_that_the_next_publisher_has_not_are_forgotten() -> None:
+    stage, _, inlet = on_air()
+    inlet.end()
+    feed(stage.publish("first"), avc_header(), video(0, key=True))
+    assert stage.watch().payloads == payloads([avc_header(), video(0, key=True)])
+
+
+def test_viewers_who_come_during_the_absence_see_the_last_pictures() -> None:
+    stage, _, inlet = on_air()
+    inlet.end()
+    late = stage.watch(wait=False)
+    feed(stage.publish("first"), *headers(), *gop(0))
+    assert late.payloads == HEADERS + payloads(gop(0)) * 2
+    assert late.told == ["published"]
+
+
+def test_after_the_grace_time_viewers_are_told_and_may_stay() -> None:
+    stage, viewer, inlet = on_air()
+    inlet.end()
+    stage.clock.advance(4.9)
+    assert viewer.told == ["published"]
+    stage.clock.advance(0.1)
+    assert viewer.told == ["published", "unpublished"]
+    before = len(viewer.messages)
+    next_one = stage.publish("another")
+    feed(next_one, *headers(), audio(0), *gop(10))
+    assert viewer.payloads[before:] == HEADERS + payloads([audio(0), *gop(10)])
+    assert viewer.times[before:][:5] == [0, 120, 120, 120, 130]
+    assert viewer.told == ["published", "unpublished", "published"]
+
+
+def test_after_the_grace_time_viewers_may_be_sent_away() -> None:
+    stage, viewer, inlet = on_air(Settings(after_end="close"))
+    inlet.end()
+    stage.clock.advance(5)
+    assert viewer.told == ["published", EndReason.UNPUBLISHED]
+    assert stage.application.streams == {}
+
+
+def test_without_grace_the_end_is_the_end() -> None:
+    _stage, viewer, inlet = on_air(Settings(grace=0))
+    inlet.push(video(120))
+    inlet.end()
+    assert viewer.payloads[-1] == video(120).payload
+    assert viewer.told == ["published", "unpublished"]
+    inlet.end()
+    inlet.push(video(160))
+    inlet.push(data("onTextData"))
+    inlet.flush()
+    assert viewer.payloads[-1] == video(120).payload
+
+
+def test_slow_viewers_get_the_rest_before_they_are_told() -> None:
+    stage, viewer, inlet = on_air(Settings(grace=0, after_end="close"))
+    quick = stage.watch()
+    viewer.writer.blocked = True
+    feed(inlet, *gop(120))
+    feed(inlet, *gop(240))
+    inlet.end()
+    assert quick.told == [EndReason.UNPUBLISHED]
+    assert viewer.told == ["published"]
+    stage.sweep()
+    viewer.writer.blocked = False
+    viewer.writer.drain()
+    assert viewer.payloads == HEADERS + payloads(gop(0) + gop(120) + gop(240))
+    assert viewer.told == ["published", EndReason.UNPUBLISHED]
+    assert stage.application.streams == {}
+
+
+def test_what_is_over_is_nothing_to_begin_with_and_takes_no_room() -> None:
+    stage, _, inlet = on_air(Settings(grace=0))
+    inlet.end()
+    newcomer = stage.watch()
+    assert newcomer.messages == []
+    stage.sweep()
+    assert stage.stream.window.size == 0
+    feed(stage.publish(), *headers(), *gop(0))
+    assert newcomer.payloads == HEADERS + payloads(gop(0))
+
+
+def test_who_waits_for_a_picture_at_the_end_gets_the_next_publication_whole() -> None:
+    for join in ("keyframe", "live-edge"):
+        stage, _, inlet = on_air(Settings(grace=0, join=join))
+        waiting = stage.watch()
+        inlet.end()
+        before = len(waiting.messages)
+        feed(stage.publish(), *headers(), audio(0), *gop(10))
+        assert waiting.payloads[before:] == HEADERS + payloads([audio(0), *gop(10)])
+        assert waiting.told == ["unpublished", "published"]
+
+
+def test_a_stream_that_nobody_watches_is_not_continued_but_new() -> None:
+    """Its timestamps pass unchanged, and it keeps no memory meanwhile."""
+    stage = Stage()
+    inlet = stage.publish()
+    feed(inlet, *headers(), *gop(5000))
+    inlet.end()
+    assert stage.stream.window.size == 0
+    viewer = stage.watch()
+    feed(stage.publish(), audio(7), *gop(10))
+    assert viewer.payloads == payloads([audio(7), *gop(10)])
+    assert viewer.times[0] == 7
+
+
+def test_a_stream_that_nobody_needs_disappears() -> None:
+    stage = Stage()
+    inlet = stage.publish()
+    viewer = stage.watch()
+    inlet.end()
+    viewer.subscriber.close()
+    assert stage.application.is_live(stage.NAME)
+    stage.clock.advance(5)
+    assert stage.application.streams == {}
+    assert stage.clock.getDelayedCalls() == []
+    other = stage.watch()
+    other.subscriber.close()
+    other.subscriber.close()
+    assert stage.application.streams == {}
+
+
+# ------------------------------------------------------------------- takeover
+
+
+def test_the_same_publisher_takes_over_at_once() -> None:
+    """Its old connection is dead, only nobody knows yet."""
+    stage, viewer, old = on_air()
+    publisher = old.publisher
+    assert isinstance(publisher, FakePublisher)
+    before = len(viewer.messages)
+    new = stage.publish("first")
+    assert publisher.reason == "show was taken over by the same publisher"
+    feed(new, *headers(), audio(700))
+    feed(old, *gop(120))
+    feed(new, *gop(710))
+    old.end()
+    assert viewer.payloads[before:] == payloads(gop(710))
+    assert viewer.times[before] == 120
+    assert viewer.told == ["published", "published"]
+    assert (old.meter.messages, new.meter.messages) == (9, 6)
+    assert stage.stream.inlet is new
+
+
+@pytest.mark.parametrize(
+    ("takeover", "identity", "words"),
+    [
+        ("same", "other", "only its own publisher"),
+        ("reject", "other", "may not be taken over"),
+        ("reject", "first", "may not be taken over"),
+    ],
+)
+def test_a_second_publisher_is_refused_with_words_that_help(
+    takeover: str, identity: str, words: str
+) -> None:
+    stage, viewer, inlet = on_air(Settings(takeover=takeover))
+    with pytest.raises(Refused, match=words) as refused:
+        stage.publish(identity)
+    assert refused.value.status.code is StatusCode.PUBLISH_BAD_NAME
+    feed(inlet, *gop(120))
+    assert viewer.payloads == HEADERS + payloads(gop(0) + gop(120))
+
+
+def test_anybody_may_take_over_where_that_is_allowed() -> None:
+    stage, viewer, _inlet = on_air(Settings(takeover="any"))
+    feed(stage.publish("other"), *headers(), *gop(0))
+    assert viewer.payloads == HEADERS + payloads(gop(0) * 2)
+
+
+@pytest.mark.parametrize("takeover", ["same", "reject"])
+def test_the_name_is_kept_for_its_publisher_during_the_grace_time(takeover: str) -> None:
+    stage, _, inlet = on_air(Settings(takeover=takeover))
+    inlet.end()
+    with pytest.raises(Refused, match="kept for its publisher, who may return within 5 s"):
+        stage.publish("other")
+    stage.publish("first").end()
+    stage.clock.advance(5)
+    stage.publish("other")
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_a_name_given_up_is_free_although_viewers_still_wait(release: bool) -> None:
+    stage, viewer, inlet = on_air()
+    inlet.end(release=release)
+    assert stage.application.is_live(stage.NAME)
+    if release:
+        feed(stage.publish("other"), *headers(), *gop(0))
+        assert viewer.payloads == HEADERS + payloads(gop(0) * 2)
+    else:
+        with pytest.raises(Refused):
+            stage.publish("other")
+
+
+def test_a_name_given_up_that_nobody_watches_is_gone_at_once() -> None:
+    stage = Stage()
+    stage.publish().end(release=True)
+    assert stage.application.streams == {}
+
+
+def test_a_publisher_without_pictures_takes_a_stream_with_pictures_over() -> None:
+    """But only when it is sure that none will come."""
+    stage, viewer, _inlet = on_air()
+    new = stage.publish("first")
+    before = len(viewer.messages)
+    feed(new, aac_header())
+    for time in range(0, PICTURE_TIMEOUT + 200, 100):
+        feed(new, audio(time))
+    assert viewer.payloads[before:] == payloads([audio(3000), audio(3100)])
+    assert viewer.times[before:] == [120, 220]
+    late = stage.watch()
+    feed(new, audio(3200))
+    assert late.payloads == [aac_header().payload, audio(3200).payload]
+
+
+def test_who_waits_for_a_picture_of_a_stream_that_loses_them_hears_it() -> None:
+    stage, _, _ = on_air(Settings(join="keyframe"))
+    waiting = stage.watch()
+    new = stage.publish("first")
+    opaque = [Message(9, time, 1, b"\x9cabcdefghijklm") for time in (0, 2000, 3000)]
+    feed(new, *opaque)
+    feed(new, audio(3010))
+    assert waiting.payloads == payloads([opaque[2], audio(3010)])
+
+
+def test_a_publisher_whose_key_frame_is_late_is_waited_for() -> None:
+    stage, viewer, _inlet = on_air()
+    new = stage.publish("first")
+    before = len(viewer.messages)
+    feed(new, video(0))
+    for time in range(0, PICTURE_TIMEOUT + 200, 100):
+        feed(new, audio(time))
+    feed(new, *gop(9000))
+    assert viewer.payloads[before:] == payloads(gop(9000))
+
+
+def test_a_publisher_with_pictures_takes_a_stream_without_over() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    feed(stage.publish(), aac_header(), audio(0), audio(23))
+    new = stage.publish()
+    feed(new, *headers(), audio(500), *gop(510))
+    assert viewer.payloads[3:] == [*HEADERS[:2], *payloads(gop(510))]
+    assert viewer.times[3:6] == [0, 46, 46]
+
+
+def test_sound_taken_over_goes_on_at_once() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    feed(stage.publish(), aac_header(), audio(0), audio(23))
+    feed(stage.publish(), aac_header(), audio(500))
+    assert viewer.times == [0, 0, 23, 46]
+
+
+def test_a_takeover_before_the_first_frame_is_a_beginning() -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    feed(stage.publish(), *headers())
+    feed(stage.publish(), avc_header("new"), *gop(70))
+    assert viewer.payloads == HEADERS + payloads([avc_header("new"), *gop(70)])
+    assert viewer.times[-6] == 70
+    assert stage.watch().payloads == payloads([avc_header("new"), *gop(70)])
+
+
+# ----------------------------------------------------------------------- ends
+
+
+def test_a_stream_can_be_closed_from_here() -> None:
+    stage, viewer, inlet = on_air()
+    stage.application.close("closed for a test")
+    assert isinstance(inlet.publisher, FakePublisher)
+    assert inlet.publisher.reason == "closed for a test"
+    assert viewer.told == ["published", EndReason.CLOSED]
+    assert stage.application.streams == {}
+    inlet.end()
+    assert inlet.phase is Phase.ENDED
+
+
+def test_a_stream_in_its_grace_time_can_be_closed_too() -> None:
+    stage, viewer, inlet = on_air()
+    inlet.end()
+    stage.stream.close("over")
+    assert viewer.told == ["published", EndReason.CLOSED]
+    assert stage.clock.getDelayedCalls() == []
+
+
+def test_a_publisher_that_is_gone_from_inside_a_sweep() -> None:
+    """It watches its own stream, and its connection breaks."""
+    stage, viewer, inlet = on_air(Settings(grace=0))
+    viewer.writer.on_write = inlet.end
+    other = stage.watch()
+    feed(inlet, *gop(120))
+    assert other.payloads == HEADERS + payloads(gop(0) + gop(120))
+    assert other.told == []
+    stage.clock.advance(0)
+    assert other.told == ["unpublished"]
+
+
+def test_figures() -> None:
+    stage, _, inlet = on_air()
+    meter = stage.stream.meter
+    sizes = sum(map(len, HEADERS + payloads(gop(0))))
+    assert (meter.name, meter.state, meter.viewers, meter.lagging) == ("show", "live", 1, 0)
+    assert (meter.messages_in, meter.bytes_in, meter.headers) == (9, sizes, 3)
+    assert (meter.window_messages, meter.window_bytes) == (9, sizes)
+    assert (inlet.meter.messages, inlet.meter.bytes, inlet.meter.dropped) == (9, sizes, 0)
+    inlet.end()
+    assert stage.stream.meter.state == "grace"
+    stage.clock.advance(5)
+    assert stage.stream.meter.state == "idle"
+
+
+def test_every_kind_of_tag_there_is_passes() -> None:
+    """Whatever an encoder may send, known or not, comes out as it went in."""
+    samples = Path(__file__).parent.parent / "media_samples" / "flv-tags.json"
+    tags = [tag for tag in json.loads(samples.read_text()) if "hex" in tag]
+    assert len(tags) > 40
+    messages = [
+        Message(9 if tag["type"] == "video" else 8, number, 1, bytes.fromhex(tag["hex"]))
+        for number, tag in enumerate(tags)
+    ]
+    stage = Stage()
+    viewer = stage.watch()
+    feed(stage.publish(), *messages)
+    assert viewer.messages == messages
