@@ -205,16 +205,11 @@ class ServerSession(Session):
         self.chunk_size = self._announce
         self.send_control(StreamBegin(0))
         encoding = 3.0 if event.properties.get("objectEncoding") == 3.0 else 0.0
-        # Enhanced RTMP v2 wants these "within an Object as one of the parameters" and does not say
-        # which: they stand in both.
-        enhanced: dict[str, Value] = {
-            "videoFourCcInfoMap": {"*": float(_FORWARD)},
-            "audioFourCcInfoMap": {"*": float(_FORWARD)},
-            "capsEx": float(_CAPS_EX),
-        }
-        properties = {"fmsVer": SERVER_VERSION, "capabilities": 31.0, "mode": 1.0, **enhanced}
+        # Enhanced RTMP v2 wants its fields "within an Object as one of the parameters" and does not
+        # say which: they stand in both.
+        properties = {"fmsVer": SERVER_VERSION, "capabilities": 31.0, "mode": 1.0, **_enhanced()}
         success = Status(
-            StatusCode.CONNECT_SUCCESS, "Connected.", {"objectEncoding": encoding, **enhanced}
+            StatusCode.CONNECT_SUCCESS, "Connected.", {"objectEncoding": encoding, **_enhanced()}
         )
         answer = Command("_result", event.transaction_id, properties, (success.info(),))
         self.send(answer.message(), COMMAND_CHUNKS)
@@ -412,6 +407,15 @@ class ServerSession(Session):
     def _tell(self, name: str, code: StatusCode, stream_name: str) -> None:
         info = Status(code, stream_name).info()
         self.send(Command(name, 0.0, None, (info,)).message(), COMMAND_CHUNKS)
+
+
+def _enhanced() -> dict[str, Value]:
+    """What we do for Enhanced RTMP. Fresh objects each time: librtmp cannot read references."""
+    return {
+        "videoFourCcInfoMap": {"*": float(_FORWARD)},
+        "audioFourCcInfoMap": {"*": float(_FORWARD)},
+        "capsEx": float(_CAPS_EX),
+    }
 
 
 def _seconds(value: float, *, default: float) -> float:

@@ -110,6 +110,21 @@ def test_connect_is_answered_in_one_piece_in_the_order_clients_know() -> None:
     assert info["capsEx"] == command.object["capsEx"] == 14.0
 
 
+def test_rtmpdump_understands_the_answer_to_connect() -> None:
+    """It reads no AMF0 references ("AMF_REFERENCE not supported!"), and then waits for ever."""
+    server = bare_server()
+    (event,) = server.receive(connect_bytes())
+    assert isinstance(event, Connect)
+    server.accept(event)
+    command = parse(messages_of(server.data_to_send())[-1], server._amf_limits)
+    assert isinstance(command.object, dict)
+    info = command.argument(0)
+    assert isinstance(info, dict)
+    # what is written twice is read as two objects, a reference as the very same one
+    assert command.object["videoFourCcInfoMap"] == info["videoFourCcInfoMap"]
+    assert command.object["videoFourCcInfoMap"] is not info["videoFourCcInfoMap"]
+
+
 def test_object_encoding_is_never_3_unasked() -> None:
     pair = SessionPair()
     pair.pump()
