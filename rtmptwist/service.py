@@ -20,6 +20,7 @@ from rtmptwist.config.schema import Config
 from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
+from rtmptwist.net.beat import Beat
 from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
 from rtmptwist.net.listen import listener
 from rtmptwist.wire.limits import Limits
@@ -72,7 +73,8 @@ class Site:
 
     def listeners(self) -> list[Service]:
         """One service for every endpoint."""
-        factory = ServerFactory(self.registry, self.gate, self.reactor, care=self.care)
+        beat = Beat(self.reactor, self.config.server.gather)
+        factory = ServerFactory(self.registry, self.gate, self.reactor, care=self.care, beat=beat)
         return [
             listener(self.reactor, endpoint, factory, section.name)
             for section in self.config.listeners

@@ -42,6 +42,7 @@ class Server:
     state: Annotated[Path, Folder()] = Path("var")
     drain: Annotated[float, Duration(0, HOUR)] = 5.0
     chunk_size: Annotated[int, Size(128, 65536)] = 65536
+    gather: Annotated[float, Duration(0, 0.2)] = 0.025
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

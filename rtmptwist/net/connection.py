@@ -23,10 +23,11 @@ from rtmptwist.live.access import Account, Gate
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
+from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.turns import TURNS
-from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
+from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
 from rtmptwist.wire.control import PingResponse
 from rtmptwist.wire.errors import RemoteProtocolError
 from rtmptwist.wire.events import (
@@ -77,6 +78,7 @@ class ServerFactory(Factory):
         clock: IReactorTime,
         *,
         care: Care | None = None,
+        beat: Beat | None = None,
         versions: frozenset[int] = frozenset({3}),
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -85,6 +87,7 @@ class ServerFactory(Factory):
         self.gate = gate
         self.clock = clock
         self.care = care or Care()
+        self.beat = beat or Beat(clock, longest=0)
         self._versions = versions
         self._random = random
 
@@ -96,7 +99,7 @@ class ServerFactory(Factory):
             versions=self._versions,
             chunk_size=self.care.chunk_size,
         )
-        return ServerConnection(session, self.registry, self.gate, self.clock, self.care)
+        return ServerConnection(session, self.registry, self.gate, self.clock, self.care, self.beat)
 
 
 class ServerConnection(Protocol):
@@ -111,12 +114,17 @@ class ServerConnection(Protocol):
         gate: Gate,
         clock: IReactorTime,
         care: Care,
+        beat: Beat,
     ) -> None:
         self.session = session
         self.registry = registry
         self.gate = gate
         self.clock = clock
         self.care = care
+        self._beat = beat
+        self._reader: Reader | None = None
+        "While publishing over a plain socket."
+
         self.writer: MeteredWriter
         self.streams: dict[int, NetStream] = {}
         "By message stream id; an id without a use is not there."
@@ -173,6 +181,7 @@ class ServerConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close what was opened, and say so once."""
         self.session.close()
+        self._leave_beat()
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
         if self._turn is not None:
@@ -258,12 +267,14 @@ class ServerConnection(Protocol):
             return
         transport: Any = self.transport
         self._turn = deferred
+        self._leave_beat()
         transport.pauseProducing()
 
         def decided(_: object) -> None:
             self._turn = None
             if not self._lost:
                 transport.resumeProducing()
+                self._join_beat()
                 self.dataReceived(b"")
 
         deferred.addCallback(decided)
@@ -306,6 +317,22 @@ class ServerConnection(Protocol):
     def settled(self) -> None:
         """Publishing or playing has begun: the time for hurried acknowledgements is over."""
         self._quick_ack = None
+        if self._turn is None:
+            self._join_beat()
+
+    def _join_beat(self) -> None:
+        """A publisher may be read together with others."""
+        if self._reader is None and any(isinstance(s, Publishing) for s in self.streams.values()):
+            transport: Any = self.transport
+            plain = plain_socket(transport)
+            if plain is not None:
+                self._reader = Reader(transport, plain, self.dataReceived)
+                self._beat.join(self._reader)
+
+    def _leave_beat(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._beat.leave(reader)
 
     def _drained(self) -> None:
         for stream in list(self.streams.values()):
@@ -318,7 +345,9 @@ class ServerConnection(Protocol):
         """A NetStream's use is over, as its client wanted."""
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
+            self._leave_beat()
             stream.close(reason, wanted=True)
+            self._join_beat()
 
     def drop_stream(self, stream_id: int) -> None:
         """Forget a NetStream that has ended by itself."""
@@ -331,6 +360,7 @@ class ServerConnection(Protocol):
             return
         self._reason = reason
         self.session.close()
+        self._leave_beat()
         transport: Any = self.transport
         linger = self.care.linger if linger is None else linger
         self._abort = self.clock.callLater(linger, transport.abortConnection)

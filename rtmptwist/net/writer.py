@@ -84,7 +84,7 @@ def writer_for(transport: ITransport | None) -> SocketWriter | TransportWriter:
     tcp = tcp_socket(transport)
     if tcp is not None:
         _tune(tcp)
-    plain = _plain_socket(transport)
+    plain = plain_socket(transport)
     if plain is None:
         return TransportWriter(cast("Pipe", transport))
     return SocketWriter(cast("SocketPipe", transport), plain.send)
@@ -296,7 +296,7 @@ def tcp_socket(transport: ITransport) -> socket.socket | None:
     return handle if handle is not None and handle.family in internet else None
 
 
-def _plain_socket(transport: ITransport) -> socket.socket | None:
+def plain_socket(transport: ITransport) -> socket.socket | None:
     """
     Find the socket that takes exactly the bytes that are written to the transport, if there is one.
 

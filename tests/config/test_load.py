@@ -167,7 +167,7 @@ takeover = any
             "site.ini:6: [server] merge: unknown key here; it belongs in"
             " [app NAME] or [vhost HOST / app NAME]"
         ),
-        "site.ini:7: [server] colour: unknown key; expected state, drain, chunk_size",
+        "site.ini:7: [server] colour: unknown key; expected state, drain, chunk_size, gather",
         (
             "site.ini:8: [server] drain: '5 # seconds'; expected a duration such as"
             " 250ms, 10s, 2m, 1h or 0 (a comment after a value begins with ;)"
