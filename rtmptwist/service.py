@@ -16,14 +16,18 @@ from twisted.logger import Logger
 
 from rtmptwist.auth.gate import AddressGate
 from rtmptwist.config import schema
+from rtmptwist.config.convert import NOBODY
 from rtmptwist.config.schema import Config
 from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
 from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
-from rtmptwist.net.listen import listener
+from rtmptwist.net.listen import ListenerService, listener
 from rtmptwist.wire.limits import Limits
+
+RTMP_PORT: Final = 1935
+"What clients take when a URL names none."
 
 SWEEP_INTERVAL: Final = 1.0
 "Seconds between two looks at every connection and stream: timeouts are that exact."
@@ -33,7 +37,8 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     """A server that does what `config` says, not started yet."""
     site = Site(config, reactor)
     parent = MultiService()
-    for child in (Sweeper(site), Farewell(site), *site.listeners()):
+    listeners = site.listeners()
+    for child in (Sweeper(site), Farewell(site), *listeners, Welcome(config, listeners)):
         child.setServiceParent(parent)
     return parent
 
@@ -71,7 +76,7 @@ class Site:
             waiting_size=limits.waiting_per_viewer,
         )
 
-    def listeners(self) -> list[Service]:
+    def listeners(self) -> list[ListenerService]:
         """One service for every endpoint."""
         beat = Beat(self.reactor, self.config.server.gather)
         factory = ServerFactory(self.registry, self.gate, self.reactor, care=self.care, beat=beat)
@@ -84,6 +89,31 @@ class Site:
     def connections(self) -> list[ServerConnection]:
         """Those that are open now."""
         return [c for c in self.registry.connections if isinstance(c, ServerConnection)]
+
+
+class Welcome(Service):
+    """Says, once everything listens, what a newcomer has to type."""
+
+    log = Logger()
+
+    def __init__(self, config: Config, listeners: list[ListenerService]) -> None:
+        self._config = config
+        self._listeners = listeners
+
+    def startService(self) -> None:
+        """Say it."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        ports = [listener.port.getHost() for listener in self._listeners if listener.port]
+        number = next((port.port for port in ports if hasattr(port, "port")), None)
+        apps = self._config.vhosts[0].apps.values()
+        name = next((app.name for app in apps if app.publish != NOBODY), None)
+        if number is None or name is None:
+            return
+        where = f"rtmp://localhost{'' if number == RTMP_PORT else f':{number}'}/{name}"
+        self.log.info(
+            "OBS: Settings, Stream, Service: Custom, Server: {where}, Stream Key: test", where=where
+        )
+        self.log.info("watch: ffplay {where}/test", where=where)
 
 
 class Sweeper(Service):
