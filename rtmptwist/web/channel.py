@@ -1,0 +1,137 @@
+"""
+One HTTP connection: twisted.web's, with the bounds and the haste that we want.
+
+Refused beyond twisted.web's own checks (two lengths, odd lengths, odd names, heads above 16 KiB):
+bodies that are too long, requests that take too long, and every shape in which a proxy and we could
+disagree where a request ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.protocols.basic import LineReceiver
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request as WebRequest
+from twisted.web.server import Site
+
+from rtmptwist.net.listen import quick_ack
+
+BODY_SIZE: Final = 1 << 20
+"Bytes of a request's body: FFmpeg sends ten packets in one, librtmp one message."
+
+HEADERS: Final = 100
+"In a request; browsers send about twenty, proxies add some."
+
+REQUEST_TIME: Final = 60.0
+"""
+Seconds from the end of an answer until the next request must have come whole.
+
+As long as proxies keep idle connections, and twice as long as a publisher may be silent.
+"""
+
+LINGER: Final = 2.0
+"Seconds for a client to read why it is refused before it is cut off in the middle of its body."
+
+
+class Request(WebRequest):
+    """A request whose body stays in memory and within its bound."""
+
+    channel: Channel
+
+    def gotLength(self, length: int | None) -> None:  # noqa: ARG002 - the channel has checked it
+        """Twisted: the head is complete. (Its own way is a file on disk from 100 KB on.)"""
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Twisted: a part of the body."""
+        assert self.content is not None
+        if self.content.tell() + len(data) <= BODY_SIZE:
+            self.content.write(data)
+        elif not self.channel.refused:
+            self.channel.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def process(self) -> None:
+        """Twisted: the request is complete."""
+        try:
+            unquote_to_bytes(self.path).decode()
+        except UnicodeDecodeError:
+            self.channel.refuse(HTTPStatus.BAD_REQUEST)  # Klein would write a traceback to the log
+        else:
+            super().process()
+
+
+class Channel(HTTPChannel):
+    """An HTTP/1 connection."""
+
+    maxHeaders = HEADERS
+    timeOut = REQUEST_TIME  # type: ignore[assignment]  # any number will do
+    requestFactory = Request
+    transport: Any
+
+    def __init__(self, site: Site, clock: IReactorTime) -> None:
+        super().__init__()
+        self.site = self.factory = site
+        self._clock = clock
+        self.refused = False
+        "The last answer is given; whatever comes is thrown away."
+
+        self._quick_ack: Callable[[], None] | None = None
+
+    def connectionMade(self) -> None:
+        """Twisted: a client is there."""
+        super().connectionMade()
+        self._quick_ack = quick_ack(self.transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came."""
+        if self._quick_ack is not None:
+            # FFmpeg sends head and body apart, with Nagle's algorithm on: until the head is
+            # acknowledged, which Linux delays by 40 ms, the body waits
+            self._quick_ack()
+        if not self.refused and not self.transport.disconnecting:
+            self.bytes_received(data)
+
+    def bytes_received(self, data: bytes) -> None:
+        """Bytes to be looked at. Unlike HTTPChannel we do not start the time limit anew."""
+        LineReceiver.dataReceived(self, data)
+
+    def allHeadersReceived(self) -> None:
+        """Twisted: the head is complete."""
+        headers = self.requests[-1].requestHeaders
+        codings = headers.getRawHeaders(b"Transfer-Encoding", [])
+        if codings and (codings[0].lower() != b"chunked" or headers.hasHeader(b"Content-Length")):
+            self.refuse(HTTPStatus.BAD_REQUEST)  # twisted.web takes `identity`; proxies may not
+        elif self.length is not None and self.length > BODY_SIZE:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        """Twisted: the request is complete."""
+        if not self.refused:
+            super().allContentReceived()
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer, and read no further."""
+        self.refused = True
+        self.clearLineBuffer()
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            % (status, status.phrase.encode())
+        )
+        # were it closed now, with bytes unread, the kernel would take the answer back
+        self.setTimeout(LINGER)
+
+    def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
+        """Twisted: how time limits are measured."""
+        return self._clock.callLater(period, func)
+
+    def timeoutConnection(self) -> None:
+        """Twisted: no (whole) request came in time."""
+        self.transport.abortConnection()
