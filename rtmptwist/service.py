@@ -174,10 +174,10 @@ class Farewell(Service):
         """Fires when all have gone, or had to go."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
-        for application in site.registry.applications():
-            application.close("the server is shutting down")
         for connection in site.connections():
             connection.shut_down(site.config.server.drain)
+        for application in site.registry.applications():
+            application.close("the server is shutting down")
         gone: Deferred[None] = Deferred()
         deadline = site.reactor.seconds() + site.config.server.drain + 1.0
 

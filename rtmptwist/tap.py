@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService, Service
+from twisted.logger import Logger
 from twisted.python import usage
 
 from rtmptwist.config.load import ConfigError, load
@@ -51,4 +53,41 @@ def makeService(options: Options) -> IService:
 
     from rtmptwist.service import make_service
 
-    return make_service(options.config, reactor)
+    parent = MultiService()
+    make_service(options.config, reactor).setServiceParent(parent)
+    CleanExit(reactor).setServiceParent(parent)
+    return parent
+
+
+class CleanExit(Service):
+    """
+    Has the process end with status 0 when it was asked to end, by SIGTERM or Ctrl-C.
+
+    twistd's own handlers stop in the same way, but after that the process kills itself by the very
+    signal, which a supervisor takes for a crash.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._asked = False
+
+    def startService(self) -> None:
+        """Twisted: replace its handlers as soon as they are there."""
+        super().startService()
+        self._reactor.callWhenRunning(self._listen)
+
+    def _listen(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if callable(signal.getsignal(number)):  # one that is to be ignored stays ignored
+                signal.signal(number, self._heard)
+
+    def _heard(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal handler
+        self._reactor.callFromThread(self._stop, signal.Signals(number).name)
+
+    def _stop(self, name: str) -> None:
+        if not self._asked:
+            self._asked = True
+            self.log.info("{signal}: the server stops", signal=name)
+            self._reactor.stop()
