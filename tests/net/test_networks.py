@@ -1,0 +1,30 @@
+"""Whether an address belongs to a network."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from rtmptwist.net.networks import within
+
+NETWORKS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("fe80::/10")]
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"),
+    [
+        ("10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("::ffff:10.1.2.3", True),
+        ("::ffff:11.1.2.3", False),
+        ("2001:db8::1", True),
+        ("2001:db9::1", False),
+        ("fe80::1%eth0", True),
+        ("unix", False),
+        ("", False),
+    ],
+)
+def test_within(host: str, inside: bool) -> None:
+    assert within(host, NETWORKS) is inside
+    assert not within(host, [])
