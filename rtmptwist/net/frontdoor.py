@@ -1,0 +1,190 @@
+"""
+One port for all: the first byte of a connection says what it speaks, `serve` says what is welcome.
+
+    3                  RTMP
+    6, 8, 9            RTMPE
+    0x16               TLS, and inside it this door again
+    G P H O D T C      an HTTP method: RTMPT, and what else the web has
+
+What is not welcome is refused with words that say what would have to change: in the log, and to
+HTTP clients in an answer. Until the first byte is there a visitor costs little, and not for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+from typing import Protocol as Port
+
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.registry import Registry
+from rtmptwist.net.listen import host_of
+
+
+class Speech(StrEnum):
+    """What a connection speaks, by its first byte."""
+
+    RTMP = "RTMP"
+    RTMPE = "RTMPE"
+    TLS = "TLS"
+    HTTP = "HTTP"
+
+
+_BY_FIRST_BYTE: Final = {
+    3: Speech.RTMP,
+    6: Speech.RTMPE,
+    8: Speech.RTMPE,
+    9: Speech.RTMPE,
+    0x16: Speech.TLS,
+    **dict.fromkeys(b"GPHODTC", Speech.HTTP),
+}
+
+_HTTP_REFUSAL: Final = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%b"
+)
+
+
+class Maker(Port):
+    """What makes the protocol for one speech: a factory, as far as we need one."""
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None: ...
+
+
+class FrontDoor(Factory):
+    """The factory of a listener: shows every visitor to the protocol that understands it."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        rooms: Mapping[Speech, Maker],
+        registry: Registry,
+        clock: IReactorTime,
+        *,
+        patience: float,
+        name: str = "",
+        secure: bool = False,
+    ) -> None:
+        """
+        `patience`: seconds until the first byte, TLS handshakes included; `name`: the listener's;
+        `secure`: this door is inside TLS.
+        """
+        self.rooms = dict(rooms)
+        self.registry = registry
+        self.clock = clock
+        self.patience = patience
+        self.name = name
+        self.secure = secure
+
+    def buildProtocol(self, addr: IAddress | None) -> Visitor:  # noqa: ARG002 - Twisted's
+        """Somebody is at the door."""
+        return Visitor(self)
+
+
+class Visitor(Protocol):
+    """A connection of which we do not know yet what it speaks; then a mere sign on that door."""
+
+    log = Logger()
+
+    def __init__(self, door: FrontDoor) -> None:
+        self._door = door
+        self.address = ""
+        self.since = door.clock.seconds()
+        self._inner: IProtocol | None = None
+
+    def connectionMade(self) -> None:
+        """Twisted: somebody is there."""
+        transport: Any = self.transport
+        self.address = host_of(transport.getPeer())
+        try:
+            self._door.registry.admit(self)
+        except Refused as refused:
+            self.log.warn(
+                "{address} refused: {reason}",
+                address=self.address,
+                reason=refused.status.description,
+            )
+            transport.abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: the first bytes; the later ones do not come this way."""
+        transport: Any = self.transport
+        if not data:
+            return
+        speech = _BY_FIRST_BYTE.get(data[0])
+        room = self._door.rooms.get(speech) if speech is not None else None
+        inner = room.buildProtocol(transport.getPeer()) if room is not None else None
+        if inner is None:
+            self._turn_away(data[0], speech)
+            return
+        self._inner = inner
+        if speech is not Speech.HTTP:  # RTMP counts itself in, and so does the door inside TLS
+            self._door.registry.leave(self)
+        # no detour for what follows: Twisted asks the transport's protocol by these names
+        self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
+        inner.makeConnection(transport)
+        inner.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: it is gone."""
+        self._door.registry.leave(self)
+        if self._inner is not None:
+            self._inner.connectionLost(reason)
+
+    def sweep(self, now: float) -> None:
+        """Once a second: is it ever going to say something?"""
+        if self._inner is None and now - self.since > self._door.patience:
+            self.log.info(
+                "{address} said nothing for {patience:g} s",
+                address=self.address,
+                patience=self._door.patience,
+            )
+            transport: Any = self.transport
+            transport.abortConnection()
+
+    def shut_down(self, linger: float) -> None:  # noqa: ARG002 - as a connection
+        """The server stops: nothing is owed to a visitor; an HTTP request ends with its tunnel."""
+        transport: Any = self.transport
+        transport.loseConnection()
+
+    def _turn_away(self, first: int, speech: Speech | None) -> None:
+        door = self._door
+        transport: Any = self.transport
+        words = _advice(first, speech, door)
+        self.log.warn("{address} refused: {words}", address=self.address, words=words)
+        if speech is Speech.HTTP:
+            body = words.encode()
+            transport.write(_HTTP_REFUSAL % (len(body) + 1, body + b"\n"))
+        transport.loseConnection()
+
+
+def _advice(first: int, speech: Speech | None, door: FrontDoor) -> str:
+    """Why somebody is turned away, and what would have to change."""
+    where = f"listener {door.name}".strip()
+    if speech is None:
+        return f"first byte 0x{first:02x} is neither RTMP nor TLS nor HTTP, on {where}"
+    inside = " inside TLS" if door.secure else ""
+    said = f"{speech}{inside} is not served by {where}"
+    if not door.secure and set(door.rooms) == {Speech.TLS}:
+        return f"{said}, only TLS: use rtmps:// or https:// there"
+    keys = _KEYS[speech, door.secure]
+    return f"{said}: use another port, or add {keys} to its key serve" if keys else said
+
+
+_KEYS: Final[dict[tuple[Speech, bool], str]] = {
+    (Speech.RTMP, False): "rtmp",
+    (Speech.RTMPE, False): "rtmpe",
+    (Speech.TLS, False): "rtmps or rtmpts",
+    (Speech.HTTP, False): "rtmpt",
+    (Speech.RTMP, True): "rtmps",
+    (Speech.RTMPE, True): "",
+    (Speech.TLS, True): "",
+    (Speech.HTTP, True): "rtmpts",
+}

@@ -1,0 +1,185 @@
+"""The first byte decides."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from rtmptwist.config.schema import Limits
+from rtmptwist.live.registry import Registry
+from rtmptwist.net.frontdoor import FrontDoor, Speech, Visitor
+
+
+class Inner(Protocol):
+    """What is behind the door."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.lost = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = True
+
+
+class Room:
+    """Makes `Inner`s, or nobody."""
+
+    def __init__(self, full: bool = False) -> None:
+        self.made: list[Inner] = []
+        self._full = full
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+        if self._full:
+            return None
+        self.made.append(Inner())
+        return self.made[-1]
+
+
+class House:
+    """A door with all rooms, or some."""
+
+    def __init__(self, *speeches: Speech, secure: bool = False, connections: int = 10) -> None:
+        self.clock = Clock()
+        limits = Limits(connections=connections, trusted=(ip_network("127.0.0.0/8"),))
+        self.registry = Registry((), limits, self.clock)
+        self.rooms = {speech: Room() for speech in speeches or tuple(Speech)}
+        self.door = FrontDoor(
+            self.rooms, self.registry, self.clock, patience=10.0, name="main", secure=secure
+        )
+
+    def visit(self) -> tuple[Visitor, StringTransport]:
+        visitor = self.door.buildProtocol(None)
+        transport = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 5))
+        visitor.makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+        return visitor, transport
+
+
+def words_of(house: House, first: bytes) -> tuple[str, StringTransport]:
+    """What the log says when somebody who begins like this is turned away."""
+    logged: list[str] = []
+
+    def observe(event: dict[str, object]) -> None:
+        logged.append(str(event.get("words", "")))
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]  # takes any mapping
+    visitor, transport = house.visit()
+    visitor.dataReceived(first)
+    globalLogPublisher.removeObserver(observe)  # type: ignore[arg-type]
+    assert transport.disconnecting
+    return logged[-1], transport
+
+
+@pytest.mark.parametrize(
+    ("first", "speech"),
+    [
+        (b"\x03", Speech.RTMP),
+        (b"\x06", Speech.RTMPE),
+        (b"\x08", Speech.RTMPE),
+        (b"\x09", Speech.RTMPE),
+        (b"\x16\x03\x01", Speech.TLS),
+        (b"POST /open/1 HTTP/1.1", Speech.HTTP),
+        (b"GET / HTTP/1.1", Speech.HTTP),
+    ],
+)
+def test_the_first_byte_decides(first: bytes, speech: Speech) -> None:
+    house = House()
+    visitor, transport = house.visit()
+    visitor.dataReceived(first)
+    visitor.dataReceived(b" more")
+    (inner,) = house.rooms[speech].made
+    assert inner.got == first + b" more"
+    assert inner.transport is transport
+    visitor.connectionLost(connectionDone)
+    assert inner.lost
+    assert not house.registry.connections
+
+
+def test_one_who_leaves_without_a_word_is_counted_out() -> None:
+    house = House()
+    visitor, _ = house.visit()
+    visitor.connectionLost(connectionDone)
+    assert not house.registry.connections
+
+
+def test_a_visitor_is_counted_until_somebody_else_counts_it() -> None:
+    house = House()
+    rtmp, _ = house.visit()
+    http, _ = house.visit()
+    assert len(house.registry.connections) == 2
+    rtmp.dataReceived(b"\x03")
+    http.dataReceived(b"P")
+    assert house.registry.connections == {http}
+
+
+def test_no_more_are_let_in_than_may_be() -> None:
+    house = House(connections=1)
+    house.visit()
+    _, transport = house.visit()
+    assert transport.disconnected
+    assert len(house.registry.connections) == 1
+
+
+def test_silence_ends() -> None:
+    house = House()
+    visitor, transport = house.visit()
+    visitor.dataReceived(b"")
+    states = []
+    for now in (10.0, 10.1):
+        visitor.sweep(now)
+        states.append(transport.disconnected)
+    assert states == [False, True]
+
+
+def test_who_has_spoken_is_no_longer_ours_to_time() -> None:
+    house = House()
+    visitor, transport = house.visit()
+    visitor.dataReceived(b"P")
+    visitor.sweep(99.0)
+    assert not transport.disconnected
+
+
+def test_shut_down_closes() -> None:
+    visitor, transport = House().visit()
+    visitor.shut_down(1.0)
+    assert transport.disconnecting
+
+
+@pytest.mark.parametrize(
+    ("house", "first", "words"),
+    [
+        (House(Speech.RTMP), b"\x16", "TLS is not served by listener main.*add rtmps or rtmpts"),
+        (House(Speech.RTMP), b"\x06", "RTMPE is not served by listener main.*add rtmpe"),
+        (House(Speech.TLS), b"\x03", "RTMP is not served by listener main, only TLS: use rtmps"),
+        (House(Speech.RTMP, secure=True), b"\x16", "TLS inside TLS is not served by listener main"),
+        (House(Speech.RTMP), b"\xff", "first byte 0xff is neither RTMP nor TLS nor HTTP"),
+    ],
+)
+def test_who_is_turned_away_is_told_what_to_change(house: House, first: bytes, words: str) -> None:
+    said, transport = words_of(house, first)
+    assert re.match(words, said)
+    assert transport.value() == b""
+
+
+def test_http_clients_are_told_in_their_own_way() -> None:
+    said, transport = words_of(House(Speech.RTMP), b"POST /open/1 HTTP/1.1\r\n\r\n")
+    assert transport.value().startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert said.encode() in transport.value()
+
+
+def test_a_room_that_takes_nobody_counts_as_closed() -> None:
+    house = House(Speech.RTMP)
+    house.door.rooms[Speech.RTMP] = Room(full=True)
+    said, _ = words_of(house, b"\x03")
+    assert said.startswith("RTMP is not served")
