@@ -9,9 +9,9 @@ read, so that a slow login can be neither overtaken nor flooded.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -25,17 +25,19 @@ from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.listen import host_of, quick_ack
+from rtmptwist.net.liveness import PING_INTERVAL, PING_TIMEOUT, Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
-from rtmptwist.wire.control import PingResponse
-from rtmptwist.wire.errors import RemoteProtocolError
+from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
 from rtmptwist.wire.events import (
+    Call,
     CloseStream,
     Connect,
     Decision,
     Event,
     Handshaken,
+    Play,
     Publish,
     Receive,
 )
@@ -45,6 +47,8 @@ from rtmptwist.wire.server import DEFAULT_CHUNK_SIZE, ServerSession
 from rtmptwist.wire.session import State
 from rtmptwist.wire.status import Status, StatusCode
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Care:
@@ -53,10 +57,13 @@ class Care:
     limits: Limits = field(default_factory=Limits)
     chunk_size: int = DEFAULT_CHUNK_SIZE
 
-    ping_interval: float = 30.0
+    decision_timeout: float = 30.0
+    "How long a login or another decision may take: FFmpeg waits for ever, librtmp for 30 s."
+
+    ping_interval: float = PING_INTERVAL
     "A peer that sent nothing for so long is pinged."
 
-    ping_timeout: float = 30.0
+    ping_timeout: float = PING_TIMEOUT
     "A peer that sends nothing after that either is dropped, and its stream name is free again."
 
     waiting_size: int = 4 << 20
@@ -121,10 +128,6 @@ class ServerConnection(Protocol):
         self.gate = gate
         self.clock = clock
         self.care = care
-        self._beat = beat
-        self._reader: Reader | None = None
-        "While publishing over a plain socket."
-
         self.writer: MeteredWriter
         self.streams: dict[int, NetStream] = {}
         "By message stream id; an id without a use is not there."
@@ -137,13 +140,18 @@ class ServerConnection(Protocol):
         "Media messages for streams that do not publish."
 
         self.since = clock.seconds()
-        self._heard_at = self.since
-        self._heard_bytes = -1
-        self._swept = self.since
+        self._liveness = Liveness(session, self.since, care.ping_interval, care.ping_timeout)
+        self._beat = beat
+        self._reader: Reader | None = None
+        "While publishing over a plain socket."
         self._turn: Deferred[None] | None = None
-        self._reason = ""
+        "The decision that is waited for."
         self._quick_ack: Callable[[], None] | None = None
+        self._reason = ""
+        "Why it ends."
         self._abort: IDelayedCall | None = None
+        "While it lingers."
+        self._gone: Deferred[None] = Deferred()
         self._lost = False
 
     # ---------------------------------------------------------------- Twisted
@@ -153,7 +161,7 @@ class ServerConnection(Protocol):
         transport: Any = self.transport
         peer = transport.getPeer()
         self.address = host_of(peer)
-        self.peer = f"{self.address}:{peer.port}" if hasattr(peer, "port") else self.address
+        self.peer = _name_of(self.address, getattr(peer, "port", None))
         self.writer = writer_for(transport)
         self.writer.drained = self._drained
         self._quick_ack = quick_ack(transport)
@@ -164,6 +172,7 @@ class ServerConnection(Protocol):
                 "{peer} refused: {reason}", peer=self.peer, reason=refused.status.description
             )
             self._lost = True
+            self.session.close()
             transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
@@ -180,29 +189,26 @@ class ServerConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close what was opened, and say so once."""
-        self.session.close()
-        self._leave_beat()
+        refused, self._lost = self._lost, True
+        self._end(reason.getErrorMessage())
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
-        if self._turn is not None:
-            self._turn.cancel()
-        why = self._reason or reason.getErrorMessage()
-        for stream in list(self.streams.values()):
-            stream.close(why, wanted=False)
-        self.streams.clear()
-        if self._lost:
-            return
-        self._lost = True
         self.registry.leave(self)
-        self.log.info(
-            "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received, {sent} sent",
-            peer=self.peer,
-            reason=why,
-            seconds=self.clock.seconds() - self.since,
-            received=self.session.bytes_received,
-            sent=self.writer.sent,
-            strays=self.strays,
-        )
+        for stream in tuple(self.streams.values()):
+            stream.close(self._reason, wanted=False)
+        self.streams.clear()
+        if not refused:
+            self.log.info(
+                "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
+                " {sent} sent",
+                peer=self.peer,
+                reason=self._reason,
+                seconds=self.clock.seconds() - self.since,
+                received=self.session.bytes_received,
+                sent=self.writer.sent,
+                strays=self.strays,
+            )
+        self._gone.callback(None)
 
     # ------------------------------------------------------------------ in
 
@@ -213,38 +219,44 @@ class ServerConnection(Protocol):
             fed = False
             for event in events:
                 if type(event) is Message:
-                    stream = streams.get(event.stream_id)
+                    stream = streams.get(event.stream_id) or self._meant(event)
                     if stream is None:
-                        self.stray(event)
+                        self.stray()
                     else:
                         stream.push(event)
                         fed = True
                 else:
                     self._heard(event)
             if fed:
-                for stream in list(streams.values()):
+                for stream in tuple(streams.values()):
                     stream.flush()
             if self._turn is not None or not session.more:
                 return
             events = session.receive(b"")
 
-    def stray(self, message: Message) -> None:
-        """
-        Media for a stream that does not publish.
-
-        Some encoders send metadata on stream 0; it is meant for their only stream.
-        """
+    def _meant(self, message: Message) -> Publishing | None:
+        """Some encoders send metadata on stream 0: it is meant for their only stream."""
         if message.stream_id == 0:
             publishing = [s for s in self.streams.values() if isinstance(s, Publishing)]
             if len(publishing) == 1:
-                publishing[0].push(message)
-                return
+                return publishing[0]
+        return None
+
+    def stray(self) -> None:
+        """
+        Media came for a stream that does not publish.
+
+        Raises:
+            LimitExceeded: too much of it.
+        """
         self.strays += 1
+        bound = self.care.limits.stray_messages
+        if self.strays > bound:
+            raise LimitExceeded(f"more than {bound} media messages that belong to no publication")
 
     def _heard(self, event: Event) -> None:
-        turn = TURNS.get(type(event))
-        if turn is not None:
-            self._decide(turn(self, event), event)  # type: ignore[arg-type]  # TURNS has decisions
+        if isinstance(event, Decision):
+            self._decide(event)
             return
         match event:
             case Handshaken():
@@ -255,56 +267,76 @@ class ServerConnection(Protocol):
                 self.close_stream(event.stream_id, "closed by the client")
             case Receive():
                 stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Playing) and stream.subscriber is not None:
+                if isinstance(stream, Playing):
                     self.send()
                     stream.subscriber.receive(audio=event.audio, video=event.video)
-            case PingResponse():
-                pass  # that it came is all we wanted; see `sweep`
 
-    def _decide(self, turn: Any, event: Decision) -> None:
-        deferred = Deferred.fromCoroutine(self._answer(turn, event))
-        if deferred.called:
+    # ------------------------------------------------------------- decisions
+
+    def _decide(self, event: Decision) -> None:
+        turn = Deferred.fromCoroutine(self._answer(event))
+        if turn.called:
             return
         transport: Any = self.transport
-        self._turn = deferred
-        self._leave_beat()
+        self._turn = turn
+        self._mind_beat()
         transport.pauseProducing()
 
         def decided(_: object) -> None:
             self._turn = None
             if not self._lost:
                 transport.resumeProducing()
-                self._join_beat()
+                self._mind_beat()
                 self.dataReceived(b"")
 
-        deferred.addCallback(decided)
+        turn.addTimeout(self.care.decision_timeout, self.clock)
+        turn.addCallback(decided)
 
-    async def _answer(self, turn: Any, event: Decision) -> None:
+    async def _answer(self, event: Decision) -> None:
         """Run a turn; the one place where a refusal becomes an answer."""
         try:
-            await turn
+            await TURNS[type(event)](self, event)
         except Refused as refused:
-            if self._lost:
-                return
-            self.session.refuse(event, refused.status)
+            self._refuse(event, refused.status)
+        except CancelledError:  # the connection has ended; else the decision took too long
+            failed = _FAILED.get(type(event), StatusCode.FAILED)
+            self._refuse(event, Status(failed, "It took too long to decide."))
+        except Exception:
+            name = type(event).__name__
+            self.log.failure("{peer}: {event} failed", peer=self.peer, event=name)
+            if self.session.deciding:
+                failed = _FAILED.get(type(event), StatusCode.FAILED)
+                self.session.refuse(event, Status(failed, _SORRY))
+            self.finish(_SORRY)
+
+    async def ask(self, opinion: Awaitable[T]) -> T:
+        """
+        For turns: wait for somebody's opinion, which may take time.
+
+        Raises:
+            CancelledError: the connection ended meanwhile, and nothing must be begun on it.
+        """
+        answer = await opinion
+        if not self.session.deciding:
+            raise CancelledError
+        return answer
+
+    def _refuse(self, event: Decision, status: Status) -> None:
+        if not self.session.deciding:
+            return
+        self.session.refuse(event, status)
+        if isinstance(event, Connect | Publish | Play):
             self.log.info(
-                "{peer}: {event} refused: {reason}",
+                "{peer}: {event} refused: {code}: {reason}",
                 peer=self.peer,
                 event=type(event).__name__.lower(),
-                reason=str(refused),
+                code=str(status.code),
+                reason=status.description,
             )
-            # librtmp waits for 30 s unless we close; a connection that does other things lives on
-            if isinstance(event, Connect) or (isinstance(event, Publish) and not self.streams):
-                self.finish(refused.status.description)
-        except CancelledError:
-            pass
-        except Exception:
-            self.log.failure("{peer}: {event} failed", peer=self.peer, event=type(event).__name__)
-            if not self._lost and self.session.deciding:
-                self.session.refuse(
-                    event, Status(_FAILED.get(type(event), StatusCode.FAILED), _SORRY)
-                )
-                self.finish(_SORRY)
+        if isinstance(event, Connect):
+            self.finish(status.description)
+        elif isinstance(event, Publish):
+            self.finish_if_unused(status.description)
 
     # ------------------------------------------------------------------ out
 
@@ -317,26 +349,29 @@ class ServerConnection(Protocol):
     def settled(self) -> None:
         """Publishing or playing has begun: the time for hurried acknowledgements is over."""
         self._quick_ack = None
-        if self._turn is None:
-            self._join_beat()
+        self._mind_beat()
 
-    def _join_beat(self) -> None:
-        """A publisher may be read together with others."""
-        if self._reader is None and any(isinstance(s, Publishing) for s in self.streams.values()):
+    def _mind_beat(self) -> None:
+        """A publisher may be read together with others, unless it waits for a decision."""
+        reader = self._reader
+        publishes = (
+            self._turn is None
+            and self.session.state is State.CONNECTED
+            and any(isinstance(stream, Publishing) for stream in self.streams.values())
+        )
+        if publishes and reader is None:
             transport: Any = self.transport
             plain = plain_socket(transport)
             if plain is not None:
                 self._reader = Reader(transport, plain, self.dataReceived)
                 self._beat.join(self._reader)
-
-    def _leave_beat(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
+        elif reader is not None and not publishes:
+            self._reader = None
             self._beat.leave(reader)
 
     def _drained(self) -> None:
-        for stream in list(self.streams.values()):
-            if isinstance(stream, Playing) and stream.subscriber is not None:
+        for stream in tuple(self.streams.values()):
+            if isinstance(stream, Playing):
                 stream.subscriber.resume()
 
     # ------------------------------------------------------------------ ends
@@ -345,22 +380,30 @@ class ServerConnection(Protocol):
         """A NetStream's use is over, as its client wanted."""
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
-            self._leave_beat()
             stream.close(reason, wanted=True)
-            self._join_beat()
+            self._mind_beat()
 
     def drop_stream(self, stream_id: int) -> None:
         """Forget a NetStream that has ended by itself."""
         self.streams.pop(stream_id, None)
+        self._mind_beat()
+
+    def finish_if_unused(self, reason: str) -> None:
+        """
+        Close, unless it does something else: it may carry many streams.
+
+        librtmp, and so OBS, waits for 30 s after a refusal unless the connection is closed.
+        """
+        self.send()
+        if not self.streams:
+            self.finish(reason)
 
     def finish(self, reason: str, linger: float | None = None) -> None:
         """Say what is still to be said, then close, within `linger` seconds."""
         self.send()
-        if self._abort is not None or self._lost:
+        if self.session.state is State.CLOSED:
             return
-        self._reason = reason
-        self.session.close()
-        self._leave_beat()
+        self._end(reason)
         transport: Any = self.transport
         linger = self.care.linger if linger is None else linger
         self._abort = self.clock.callLater(linger, transport.abortConnection)
@@ -369,17 +412,31 @@ class ServerConnection(Protocol):
     def abort(self, reason: str) -> None:
         """Close at once: the peer does not read anyway."""
         if not self._lost:
-            self._reason = reason
-            self.session.close()
+            self._end(reason)
             transport: Any = self.transport
             transport.abortConnection()
 
-    def shut_down(self, linger: float) -> None:
-        """The server stops: tell the client, then close within `linger` seconds."""
+    def shut_down(self, linger: float) -> Deferred[None]:
+        """The server stops: tell the client, close within `linger` seconds; fires when it left."""
+        reason = "the server is shutting down"
+        for stream in tuple(self.streams.values()):
+            stream.shut_down()
         if self.session.state is State.CONNECTED:
-            status = Status(StatusCode.CONNECT_APP_SHUTDOWN, "The server is shutting down.")
-            self.session.status(0, status)
-        self.finish("the server is shutting down", linger)
+            self.session.status(0, Status(StatusCode.CONNECT_APP_SHUTDOWN, _SHUT_DOWN))
+        self.finish(reason, linger)
+        if self._abort is not None and self._abort.active():  # it was about to leave anyway
+            left = self._abort.getTime() - self.clock.seconds()
+            self._abort.reset(min(left, linger))
+        return self._gone
+
+    def _end(self, reason: str) -> None:
+        """Read and decide nothing any more."""
+        due = self.session.deciding
+        self.session.close()
+        self._reason = self._reason or reason
+        self._mind_beat()
+        if due and self._turn is not None:
+            self._turn.cancel()
 
     def _broken(self, error: RemoteProtocolError) -> None:
         self.log.warn("{peer}: {error}", peer=self.peer, error=str(error))
@@ -389,31 +446,37 @@ class ServerConnection(Protocol):
 
     def sweep(self, now: float) -> None:
         """Once a second: has the client been quick enough, is it still there?"""
-        elapsed, self._swept = now - self._swept, now
-        session = self.session
+        session, limits = self.session, self.care.limits
+        if session.state is State.CLOSED:
+            return
         try:
-            session.refill(elapsed)
+            alive = self._liveness.look(now, reading=self._turn is None)
         except RemoteProtocolError as error:
             self._broken(error)
             return
-        if session.bytes_received != self._heard_bytes:
-            self._heard_bytes, self._heard_at = session.bytes_received, now
-        limits, care = self.care.limits, self.care
-        silent = now - self._heard_at
-        if session.state is State.HANDSHAKING:
+        self.send()
+        if not alive:
+            self.abort("nothing was heard for too long, not even the answer to a ping")
+        elif session.state is State.HANDSHAKING:
             if now - self.since > limits.handshake_timeout:
                 self.abort(f"no handshake within {limits.handshake_timeout:g} s")
-        elif session.state is State.HANDSHAKEN:
+        elif session.state is State.HANDSHAKEN and self._turn is None:
             allowed = limits.handshake_timeout + limits.connect_timeout
-            if self._turn is None and now - self.since > allowed:
+            if now - self.since > allowed:
                 self.abort(f"no connect within {allowed:g} s")
-        elif session.state is State.CONNECTED and silent > care.ping_interval:
-            if silent > care.ping_interval + care.ping_timeout:
-                self.abort(f"nothing heard for {silent:.0f} s, not even the answer to a ping")
-            elif silent - elapsed <= care.ping_interval:
-                session.ping(int(now * 1000))
-                self.send()
+
+
+def _name_of(address: str, port: int | None) -> str:
+    """A peer, for logs."""
+    if port is None:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 _SORRY: Final = "The server failed; its log says why."
-_FAILED: Final[dict[type, StatusCode]] = {Connect: StatusCode.CONNECT_FAILED}
+_SHUT_DOWN: Final = "The server is shutting down."
+_FAILED: Final[dict[type, StatusCode]] = {
+    Connect: StatusCode.CONNECT_FAILED,
+    Play: StatusCode.PLAY_FAILED,
+    Call: StatusCode.CALL_FAILED,
+}

@@ -1,8 +1,8 @@
 """
-What one message stream of a server connection does: nothing, publish, or play.
+What one message stream of a server connection does: publish or play, or nothing, and is not here.
 
-Three small classes are the state; each knows what to do with media that the client sends on it, and
-how it ends. A player and a publisher hear from `live` here, and tell their client.
+Each knows what to do with media that the client sends on it, and how it ends. A player and a
+publisher hear from `live` here, and tell their client.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.names import StreamName
 from rtmptwist.live.stream import Inlet
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
@@ -32,14 +31,17 @@ class NetStream(Protocol):
     def close(self, reason: str, *, wanted: bool) -> None:
         """The use ends: because the client `wanted` it so, or with the connection."""
 
+    def shut_down(self) -> None:
+        """The server stops, and the connection is closed next: say what is due before that."""
+
 
 class Publishing:
     """A client feeds a stream."""
 
-    def __init__(self, connection: ServerConnection, stream_id: int, name: StreamName) -> None:
+    def __init__(self, connection: ServerConnection, stream_id: int, path: str) -> None:
         self._connection = connection
         self._stream_id = stream_id
-        self._name = name
+        self._path = path
         self._since = connection.clock.seconds()
         self.inlet: Inlet | None = None
 
@@ -62,16 +64,19 @@ class Publishing:
             inlet.end(release=wanted)
             self._log(inlet, reason)
 
+    def shut_down(self) -> None:
+        """A publisher hears it from the connection."""
+
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
         inlet, self.inlet = self.inlet, None
-        if inlet is not None:
-            self._log(inlet, reason)
         connection = self._connection
-        status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._name.path})
+        status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._path})
         connection.session.status(self._stream_id, status)
         connection.drop_stream(self._stream_id)
-        connection.finish(reason)
+        connection.finish_if_unused(reason)
+        if inlet is not None:
+            self._log(inlet, reason)
 
     def _log(self, inlet: Inlet, reason: str) -> None:
         connection = self._connection
@@ -80,7 +85,7 @@ class Publishing:
             "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes in {messages} messages, {dropped} dropped",
             peer=connection.peer,
-            path=self._name.path,
+            path=self._path,
             reason=reason,
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,
@@ -105,30 +110,38 @@ _WORDS: Final = {
 class Playing:
     """A client watches a stream."""
 
-    def __init__(self, connection: ServerConnection, stream_id: int, name: StreamName) -> None:
+    def __init__(self, connection: ServerConnection, stream_id: int, path: str) -> None:
         self._connection = connection
         self._stream_id = stream_id
-        self._name = name
+        self._path = path
         self._since = connection.clock.seconds()
-        self.subscriber: Subscriber | None = None
+        self._subscriber: Subscriber | None = None
 
     def attach(self, subscriber: Subscriber) -> None:
-        """Begin."""
-        self.subscriber = subscriber
+        """Begin; media comes from the first `resume` on."""
+        self._subscriber = subscriber
 
-    def push(self, message: Message) -> None:
+    @property
+    def subscriber(self) -> Subscriber:
+        """The stream's end that we hold, as long as we are among the connection's streams."""
+        assert self._subscriber is not None
+        return self._subscriber
+
+    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
         """A player has nothing to send."""
-        self._connection.stray(message)
+        self._connection.stray()
 
     def flush(self) -> None:
         """Nothing was pushed."""
 
     def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
         """The client stops watching."""
-        subscriber, self.subscriber = self.subscriber, None
-        if subscriber is not None:
-            subscriber.close()
-            self._log(subscriber, reason)
+        self.subscriber.close()
+        self._log(reason)
+
+    def shut_down(self) -> None:
+        """Players end when they are told that the stream is over."""
+        self.subscriber.end(EndReason.CLOSED)
 
     def published(self) -> None:
         """`live.Player`: the publisher is there, or there again."""
@@ -143,7 +156,6 @@ class Playing:
 
     def ended(self, reason: EndReason) -> None:
         """`live.Player`: there is nothing more to come."""
-        subscriber, self.subscriber = self.subscriber, None
         connection = self._connection
         status = _WORDS[reason]
         if reason is EndReason.DURATION:
@@ -152,8 +164,7 @@ class Playing:
         connection.session.end_play(self._stream_id, status)
         connection.send()
         connection.drop_stream(self._stream_id)
-        if subscriber is not None:
-            self._log(subscriber, status.description)
+        self._log(status.description)
         if reason is EndReason.STALLED:
             # it does not read, so nothing but its end will reach it
             connection.abort(status.description)
@@ -166,14 +177,14 @@ class Playing:
         self._connection.session.status(self._stream_id, status)
         self._connection.send()
 
-    def _log(self, subscriber: Subscriber, reason: str) -> None:
+    def _log(self, reason: str) -> None:
         connection = self._connection
-        meter = subscriber.meter
+        meter = self.subscriber.meter
         connection.log.info(
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes, {skips} skips of {skipped} messages",
             peer=connection.peer,
-            path=self._name.path,
+            path=self._path,
             reason=reason,
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,

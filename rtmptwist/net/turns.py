@@ -1,26 +1,31 @@
 """
 Decisions: connect, publish, play and what else waits for an opinion; one coroutine each.
 
-A turn may take its time (a login, a hook); meanwhile its connection reads nothing. What it refuses,
-it refuses by raising `Refused`: the one place that answers is `ServerConnection`.
+A turn may take its time (a login, a hook); meanwhile its connection reads nothing. It waits for
+others only by `ServerConnection.ask`, which does not come back when there is nobody left to decide
+about. What it refuses, it refuses by raising `Refused`: the one place that answers is the
+connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtmptwist.live.access import Account, Action, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
-from rtmptwist.live.names import BadName, StreamName, parse_connect, stream_name
+from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
+from rtmptwist.live.subscriber import State, Subscriber
 from rtmptwist.net.streams import Playing, Publishing
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
 from rtmptwist.wire.status import StatusCode
 
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
+
+Turn = Callable[["ServerConnection", Any], Coroutine[Any, Any, None]]
 
 
 async def connect(connection: ServerConnection, event: Connect) -> None:
@@ -37,62 +42,65 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         event.properties,
         event.arguments,
     )
-    account = await connection.gate.login(visitor)
+    account = await connection.ask(connection.gate.login(visitor))
     connection.target, connection.account = target, account
     connection.session.accept(event)
+    agent = event.properties.get("flashVer")
     connection.log.info(
         "{peer} connected to {app} as {account} ({agent})",
         peer=connection.peer,
-        app=application.name,
+        app=_where(application, target.path),
         account=account.name,
-        agent=str(event.properties.get("flashVer", "unnamed"))[:64],
+        agent=redacted(agent[:64], key=False) if isinstance(agent, str) else "unnamed",
     )
 
 
 async def publish(connection: ServerConnection, event: Publish) -> None:
     """Feed a stream, if the account may and the name is free."""
-    name, application, rest = _stream(connection, event.name, StatusCode.PUBLISH_BAD_NAME)
-    account = _account(connection)
-    await account.authorize(Action.PUBLISH, application, rest, name.query)
-    publishing = Publishing(connection, event.stream_id, name)
-    publishing.attach(application.publish(rest, publishing, account.identity))
-    connection.streams[event.stream_id] = publishing
+    wanted = await _allowed(connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME)
+    stream_id = event.stream_id
+    # it is there before it begins: what it displaces may be all that the connection did so far
+    publishing = connection.streams[stream_id] = Publishing(connection, stream_id, wanted.path)
+    try:
+        inlet = wanted.application.publish(wanted.rest, publishing, wanted.account.identity)
+    except Refused:
+        connection.drop_stream(stream_id)
+        raise
+    publishing.attach(inlet)
     connection.session.accept(event)
     connection.settled()
     connection.log.info(
         "{peer} publishes {path} as {account}",
         peer=connection.peer,
-        path=name.path,
-        account=account.name,
+        path=wanted.path,
+        account=wanted.account.name,
     )
 
 
 async def play(connection: ServerConnection, event: Play) -> None:
     """Watch a stream, if the account may."""
-    name, application, rest = _stream(connection, event.name, StatusCode.PLAY_STREAM_NOT_FOUND)
-    account = _account(connection)
-    await account.authorize(Action.PLAY, application, rest, name.query)
-    connection.close_stream(event.stream_id, "another play")
-    playing = Playing(connection, event.stream_id, name)
-    session = connection.session
-    subscriber = application.subscribe(
-        rest,
-        RtmpFormat(connection.care.chunk_size, event.stream_id),
+    wanted = await _allowed(connection, event, Action.PLAY, StatusCode.PLAY_STREAM_NOT_FOUND)
+    stream_id = event.stream_id
+    connection.close_stream(stream_id, "another play")
+    playing = Playing(connection, stream_id, wanted.path)
+    subscriber = wanted.application.subscribe(
+        wanted.rest,
+        RtmpFormat(connection.care.chunk_size, stream_id),
         connection.writer,
         playing,
         wait=event.start < 0,
-        duration=round(event.duration * 1000) if event.duration > 0 else None,
+        duration=max(1, round(event.duration * 1000)) if event.duration > 0 else None,
     )
     playing.attach(subscriber)
-    connection.streams[event.stream_id] = playing
-    session.accept(event)
+    connection.streams[stream_id] = playing
+    connection.session.accept(event)
     connection.send()  # librtmp ignores media that comes before Play.Start
     connection.settled()
     connection.log.info(
         "{peer} plays {path} as {account}",
         peer=connection.peer,
-        path=name.path,
-        account=account.name,
+        path=wanted.path,
+        account=wanted.account.name,
     )
     subscriber.resume()
 
@@ -107,13 +115,13 @@ async def play2(connection: ServerConnection, event: Play2) -> None:  # noqa: AR
 
 async def pause(connection: ServerConnection, event: Pause) -> None:
     """Pause, or rejoin what is live now."""
-    playing = _playing(connection, event.stream_id)
+    subscriber = _subscriber(connection, event)
     connection.session.accept(event)
     connection.send()
     if event.paused:
-        playing.pause()
+        subscriber.pause()
     else:
-        playing.unpause()
+        subscriber.unpause()
 
 
 async def seek(connection: ServerConnection, event: Seek) -> None:
@@ -122,47 +130,64 @@ async def seek(connection: ServerConnection, event: Seek) -> None:
 
     Refusing would end FFmpeg, so the player is brought there: headers, a key frame, what follows.
     """
-    playing = _playing(connection, event.stream_id)
-    playing.pause()
+    subscriber = _subscriber(connection, event)
+    paused = subscriber.state is State.PAUSED
+    subscriber.pause()
     connection.session.accept(event)
     connection.send()
-    playing.unpause()
+    if not paused:
+        subscriber.unpause()
 
 
 async def call(connection: ServerConnection, event: Call) -> None:
     """Call a method: FFmpeg asks for the length of what it plays, and a live stream has none."""
-    if event.name == "getStreamLength":
-        connection.session.result(event, 0.0)
-        return
-    raise Refused(StatusCode.CALL_FAILED, f"Method not found ({event.name[:64]}).")
+    if event.name != "getStreamLength":
+        raise Refused(StatusCode.CALL_FAILED, f"Method not found ({event.name[:64]}).")
+    connection.session.result(event, 0.0)
 
 
-def _stream(
-    connection: ServerConnection, text: str, code: StatusCode
-) -> tuple[StreamName, Application, str]:
-    """The stream a client means; `code` is how it hears that there is none."""
-    assert connection.target is not None
+class _Wanted(NamedTuple):
+    """A stream that somebody may publish or play."""
+
+    application: Application
+    rest: str
+    "The stream's name there."
+    account: Account
+    path: str
+    "For logs. Without the query, which may hold secrets; a name without one is none."
+
+
+async def _allowed(
+    connection: ServerConnection, event: Publish | Play, action: Action, code: StatusCode
+) -> _Wanted:
+    """The stream that is meant; `code` is how its client hears that there can be none."""
+    target, account = connection.target, connection.account
+    assert target is not None
+    assert account is not None
     try:
-        name = stream_name(connection.target, text)
+        name = stream_name(target, event.name)
+        application, rest = connection.registry.application(name.host, name.path)
     except BadName as error:
         raise Refused(code, str(error)) from error
-    application, rest = connection.registry.application(name.host, name.path)
-    return name, application, rest
+    except Refused as refused:
+        raise Refused(code, refused.status.description) from refused
+    await connection.ask(account.authorize(action, application, rest, name.query))
+    return _Wanted(application, rest, account, _where(application, name.path))
 
 
-def _account(connection: ServerConnection) -> Account:
-    assert connection.account is not None
-    return connection.account
+def _where(application: Application, path: str) -> str:
+    """A path for logs, which tells virtual hosts apart."""
+    return f"{application.host}/{path}" if application.host else path
 
 
-def _playing(connection: ServerConnection, stream_id: int) -> Any:
-    stream = connection.streams.get(stream_id)
-    if not isinstance(stream, Playing) or stream.subscriber is None:
+def _subscriber(connection: ServerConnection, event: Pause | Seek) -> Subscriber:
+    stream = connection.streams.get(event.stream_id)
+    if not isinstance(stream, Playing):
         raise Refused(StatusCode.FAILED, "Nothing is playing on this stream.")
     return stream.subscriber
 
 
-TURNS: Final[dict[type, Callable[[Any, Any], Awaitable[None]]]] = {
+TURNS: Final[dict[type, Turn]] = {
     Connect: connect,
     Publish: publish,
     Play: play,

@@ -63,6 +63,9 @@ class Limits:
     message_streams: int = 64
     "createStream in a loop; Flash applications use a handful."
 
+    stray_messages: int = 10_000
+    "Media on streams that do not publish, in all: encoders go on for a while, here for minutes."
+
     commands_per_second: int = 100
     "After connect; a burst of `command_burst` is free."
 
