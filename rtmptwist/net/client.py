@@ -371,6 +371,7 @@ class NetStream:
 
     def heard(self, info: dict[str, Value]) -> None:
         """The server told a status."""
+        self.on_status(info)  # before whoever waits goes on, and perhaps begins to listen
         deferred = self.waiting
         if deferred is not None and not deferred.called:
             if info.get("level") == "error":
@@ -379,7 +380,6 @@ class NetStream:
             elif info.get("code") == self._wanted:
                 self.waiting = None
                 deferred.callback(info)
-        self.on_status(info)
 
     def _wait(self, code: str) -> Deferred[dict[str, Value]]:
         if self.waiting is not None and not self.waiting.called:
