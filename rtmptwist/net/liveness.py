@@ -56,5 +56,6 @@ class Liveness:
         self._silence += min(elapsed, _LONGEST_LOOK)
         if self._silence >= self._interval and not self._asked:
             self._asked = True
+            self._silence = self._interval  # it has all of the time to answer from now on
             session.ping(int(now * 1000))
         return self._silence < self._interval + self._timeout
