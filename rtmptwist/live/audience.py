@@ -142,13 +142,13 @@ class Audience:
         if window.begun is None:
             fanout.enter(subscriber, min(window.origin, edge))  # nothing was missed
         elif not (form.video and window.pictures):
-            fanout.enter(subscriber, edge, window.headers.all)
+            fanout.enter(subscriber, edge)
         elif join == "live-edge":
             self._begin_with_sound(subscriber, edge)
-        elif join == "keyframe" or start is None or start.number > edge:
+        elif join == "keyframe" or start is None or start > edge:
             fanout.wait(subscriber)
         else:
-            fanout.enter(subscriber, start.number, start.headers)
+            fanout.enter(subscriber, start)
 
     def change(self, subscriber: Subscriber, form: Format) -> None:
         """Serve it in another format from here on."""
@@ -162,12 +162,12 @@ class Audience:
         if waits and pictures:
             self._fanout(form).wait(subscriber)
         elif waits:
-            self._fanout(form).enter(subscriber, window.edge, window.headers.all)
+            self._fanout(form).enter(subscriber, window.edge)
         elif pictures and not served.format.video:
             self._begin_with_sound(subscriber, subscriber.cursor)
         else:
             # all headers again: what was switched on needs them, the others do no harm
-            self._fanout(form).enter(subscriber, subscriber.cursor, window.headers.all)
+            self._fanout(form).enter(subscriber, subscriber.cursor)
 
     def detach(self, subscriber: Subscriber) -> None:
         """Serve it no more for now; its cursor tells how far it got."""
@@ -192,7 +192,7 @@ class Audience:
         """Serve it the sound from `cursor` on, and everything from the next key frame on."""
         form = subscriber.format
         sound = self._fanout(form.select(video=False))
-        sound.enter(subscriber, cursor, self._window.headers.all)
+        sound.enter(subscriber, cursor)
         if subscriber.fanout is sound:
             wanted = subscriber.wanted = self._fanout(form)
             wanted.waiting[subscriber] = None

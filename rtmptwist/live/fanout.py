@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from rtmptwist.live.headers import MEDIA, Header
 from rtmptwist.live.interfaces import EndReason, Format
 from rtmptwist.live.subscriber import State, Subscriber
-from rtmptwist.live.window import Start, Window
+from rtmptwist.live.window import Window
 
 BURST: Final = 64 * 1024
 """
@@ -98,8 +98,8 @@ class Fanout:
         reappear leaves the one for the other in between two messages.
         """
         window = self.window
-        start = window.start if window.pictures else Start(base, window.headers.all)
-        if not self.waiting or start is None or start.number < base:
+        start = window.start if window.pictures else base
+        if not self.waiting or start is None or start < base:
             return
         for subscriber in self.waiting:
             lead = b""
@@ -110,7 +110,7 @@ class Fanout:
             self._starting[subscriber] = lead
         self.waiting = {}
 
-    def _take_over(self, subscriber: Subscriber, start: Start) -> bytes:
+    def _take_over(self, subscriber: Subscriber, start: int) -> bytes:
         """Take it from the fan-out that served it without pictures; return what that owes it."""
         other = subscriber.fanout
         assert other is not None
@@ -119,8 +119,8 @@ class Fanout:
         subscriber.fanout, subscriber.wanted = self, None
         lead = b""
         if flowing:
-            lead = other.format.encode(self.window.since(subscriber.cursor, start.number))
-            subscriber.cursor = start.number
+            lead = other.format.encode(self.window.since(subscriber.cursor, start))
+            subscriber.cursor = start
         self._move(subscriber, start, fresh=True)
         return lead
 
@@ -180,11 +180,11 @@ class Fanout:
 
     # ----------------------------------------------------------- a subscriber
 
-    def enter(self, subscriber: Subscriber, cursor: int, headers: tuple[Header, ...] = ()) -> None:
-        """Serve it from message `cursor` on, with these headers before."""
+    def enter(self, subscriber: Subscriber, cursor: int) -> None:
+        """Serve it from message `cursor` on, with the headers that are in force there."""
         subscriber.fanout = self
         subscriber.cursor = cursor
-        subscriber.missing = headers
+        subscriber.missing = self.window.headers.as_of(cursor)
         subscriber.state = State.LAGGING
         self.lagging[subscriber] = self._clock.seconds()
         self.resume(subscriber)
@@ -196,17 +196,21 @@ class Fanout:
         subscriber.state = State.WAITING
         self.waiting[subscriber] = None
 
+    def sent_to(self, subscriber: Subscriber) -> int:
+        """Bytes that a flowing subscriber got so far."""
+        unsent = len(self._batch) if subscriber in self._pending else 0
+        return subscriber.sent + self.sent - unsent
+
     def release(self, subscriber: Subscriber) -> None:
         """Serve it no more for now; its cursor then tells how far it got."""
         if subscriber.state is State.FLOWING:
             del self.flowing[subscriber]
             self._timed.pop(subscriber, None)
             subscriber.cursor = self.cursor
-            subscriber.sent += self.sent
+            subscriber.sent = self.sent_to(subscriber)
             if subscriber in self._pending:
                 del self._pending[subscriber]
                 subscriber.cursor = self._base
-                subscriber.sent -= len(self._batch)
                 self.bytes_out -= len(self._batch)
         else:
             self.lagging.pop(subscriber, None)
@@ -268,22 +272,24 @@ class Fanout:
         cursor = subscriber.cursor
         if not (self.format.video and window.pictures):
             if cursor < self.cursor:
-                self._move(subscriber, Start(self.cursor, window.headers.all))
+                self._move(subscriber, self.cursor)
             return True
         start = window.start
-        if start is not None and cursor < start.number <= self.cursor:
+        if start is not None and cursor < start <= self.cursor:
             self._move(subscriber, start)
             return True
         return cursor >= window.first  # nothing better than to go on from there, if one can
 
-    def _move(self, subscriber: Subscriber, start: Start, *, fresh: bool = False) -> None:
-        """Let it go on from `start`, with the headers that are new to it; all if it is `fresh`."""
+    def _move(self, subscriber: Subscriber, number: int, *, fresh: bool = False) -> None:
+        """Let it go on with another message, after the headers that it has not; `fresh`: all."""
         cursor = subscriber.cursor
-        fresh = fresh or cursor < 0 or bool(subscriber.missing)
-        subscriber.missing = tuple(h for h in start.headers if fresh or h.number >= cursor)
-        subscriber.cursor = start.number
-        if 0 <= cursor < start.number:
-            skipped = start.number - cursor
+        headers = self.window.headers.as_of(number)
+        if cursor >= 0 and not subscriber.missing and not fresh:
+            headers = tuple(header for header in headers if header.number >= cursor)
+        subscriber.missing = headers
+        subscriber.cursor = number
+        if 0 <= cursor < number:
+            skipped = number - cursor
             self.skipped += skipped
             subscriber.skips += 1
             subscriber.skipped += skipped

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from rtmptwist.wire.message import Message, MessageType
@@ -19,6 +21,8 @@ Headers of one stream. Eight renditions with sound need 32; a publisher could na
 
 MEDIA: Final = (int(MessageType.AUDIO), int(MessageType.VIDEO))
 "Message types that have a place in time; data has not."
+
+_NUMBER: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,19 +46,31 @@ class Header:
 
 
 class Headers:
-    """The newest header of every slot. A slot is whatever the next of its kind replaces."""
+    """
+    The headers that are in force, by slot, at any place of the window.
 
-    __slots__ = ("_kept", "_stale", "all")
+    A slot is whatever the next of its kind replaces. What is told to happen at message `number`
+    counts for those who go on behind it.
+    """
+
+    __slots__ = ("_history", "_kept", "_stale")
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Header] = {}
         self._stale: set[Hashable] = set()
-        self.all: tuple[Header, ...] = ()
-        "As a late viewer gets them, metadata first. A snapshot: changes make a new tuple."
+        self._history: list[tuple[int, tuple[Header, ...]]] = [(-1, ())]
+        "What was in force behind which message."
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def as_of(self, number: int) -> tuple[Header, ...]:
+        """What somebody needs who goes on with message `number`; metadata first."""
+        return self._history[max(bisect_left(self._history, number, key=_NUMBER) - 1, 0)][1]
 
     def put(self, slot: Hashable, number: int, message: Message) -> bool:
         """
-        Keep the message that is to become `number`; return whether it says anything new.
+        Keep a message that is `number` in the window; return whether it says anything new.
 
         One that is too large, or one too many, is not kept: late viewers then do without.
         """
@@ -63,33 +79,43 @@ class Headers:
         if kept is not None and kept.message.payload == message.payload:
             return False
         if len(message.payload) > MAX_SIZE or (kept is None and len(self._kept) >= MAX_COUNT):
-            self.drop(slot)
+            self.drop(slot, number)
         else:
             self._kept[slot] = Header(number, message)
-            self._changed()
+            self._changed(number)
         return True
 
-    def drop(self, slot: Hashable) -> None:
-        """Forget what is kept in a slot, if anything."""
+    def drop(self, slot: Hashable, number: int) -> None:
+        """Keep nothing in a slot."""
         self._stale.discard(slot)
         if self._kept.pop(slot, None) is not None:
-            self._changed()
+            self._changed(number)
 
     def doubt(self) -> None:
         """Another publisher comes: what is kept was its predecessor's."""
         self._stale = set(self._kept)
 
-    def settle(self) -> None:
+    def settle(self, number: int) -> None:
         """Its media begins: drop what it has not said again, such as tracks that it has not."""
         for slot in tuple(self._stale):
-            self.drop(slot)
+            self.drop(slot, number)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, number: int) -> None:
+        """Keep nothing at all."""
         self._kept.clear()
         self._stale.clear()
-        self._changed()
+        self._changed(number)
 
-    def _changed(self) -> None:
-        headers = sorted(self._kept.values(), key=lambda header: header.number)
-        self.all = tuple(sorted(headers, key=lambda header: header.message.type in MEDIA))
+    def forget(self, number: int) -> None:
+        """Nobody goes on before message `number` any more."""
+        old = bisect_left(self._history, number, key=_NUMBER) - 1
+        if old > 0:
+            del self._history[:old]
+
+    def _changed(self, number: int) -> None:
+        headers = sorted(
+            self._kept.values(), key=lambda header: (header.message.type in MEDIA, header.number)
+        )
+        if self._history[-1][0] >= number:
+            del self._history[-1]
+        self._history.append((number, tuple(headers)))

@@ -160,7 +160,8 @@ class Inlet:
             return self._begin(tag, message.timestamp)
         if tag.content is Content.OPAQUE:
             if phase is Phase.RUNNING or self._begin(tag, message.timestamp):
-                self._append(message, self._timeline.media(message.timestamp))
+                time = self._timeline.media(message.timestamp)
+                self._window.append(_at(message, time))
             return False
         self._push_aside(tag, message)
         return False
@@ -174,7 +175,7 @@ class Inlet:
         if self.phase is not Phase.OPENING:
             self._stream.audience.published()
         window = self._window
-        window.headers.settle()
+        window.headers.settle(window.head - 1)
         if window.begun is None:
             window.begun = window.head
         self.phase = Phase.RUNNING
@@ -207,10 +208,9 @@ class Inlet:
                 self._dropped += 1
                 return
         elif tag.clears:
-            headers.drop(tag.slot)
+            headers.drop(tag.slot, window.head - 1)
         else:
-            stamped = Message(message.type, time, message.stream_id, message.payload)
-            new = headers.put(tag.slot, window.head, stamped)
+            new = headers.put(tag.slot, window.head, message)
             if held and not new:
                 return  # viewers have it
             if tag.kind is Kind.VIDEO:
@@ -218,7 +218,7 @@ class Inlet:
                 window.picture = window.head
                 if new and 0 in tag.slot.tracks and tag.content is Content.SEQUENCE_HEADER:
                     window.start = None  # what came before is for another decoder
-        self._append(message, time)
+        window.append_aside(_at(message, time))
 
     def _push_data(self, message: Message) -> None:
         """Take a data message; anything else is no business of a stream."""
@@ -235,7 +235,7 @@ class Inlet:
             kind, payload = _DATA_AMF3, b"\0" + body
         window = self._window
         if body.startswith(_CLEAR):
-            window.headers.drop(_handler(body[len(_CLEAR) :]))
+            window.headers.drop(_handler(body[len(_CLEAR) :]), window.head - 1)
             return
         self._open()
         time = 0
@@ -249,7 +249,7 @@ class Inlet:
             return
         else:
             time = self._timeline.other(message.timestamp)
-        window.append(Message(kind, time, message.stream_id, payload))
+        window.append_aside(Message(kind, time, message.stream_id, payload))
 
     def _open(self) -> None:
         """Something came."""
@@ -257,10 +257,12 @@ class Inlet:
             self.phase = Phase.OPENING
             self._stream.audience.published()
 
-    def _append(self, message: Message, time: int) -> None:
-        if time != message.timestamp:
-            message = Message(message.type, time, message.stream_id, message.payload)
-        self._window.append(message)
+
+def _at(message: Message, time: int) -> Message:
+    """The same message at another time."""
+    if time == message.timestamp:
+        return message
+    return Message(message.type, time, message.stream_id, message.payload)
 
 
 def _handler(body: bytes) -> bytes:
@@ -381,7 +383,7 @@ class LiveStream:
             window_messages=window.head - window.first,
             window_bytes=window.size,
             sweep_cost=audience.pace.cost,
-            headers=len(window.headers.all),
+            headers=len(window.headers),
         )
 
     def _check_name(self, identity: Hashable) -> None:

@@ -142,6 +142,6 @@ class Subscriber:
     @property
     def meter(self) -> SubscriberMeter:
         """What it got and did not get so far."""
-        flowing = self.state is State.FLOWING and self.fanout is not None
-        sent = self.sent + (self.fanout.sent if flowing and self.fanout else 0)
+        flows = self.state is State.FLOWING and self.fanout is not None
+        sent = self.fanout.sent_to(self) if flows and self.fanout is not None else self.sent
         return SubscriberMeter(self.state.value, sent, self.skips, self.skipped)

@@ -8,10 +8,9 @@ other GOP cache. Knows nothing of viewers.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Final
 
-from rtmptwist.live.headers import MEDIA, Header, Headers
+from rtmptwist.live.headers import MEDIA, Headers
 from rtmptwist.wire.message import Message, MessageType
 
 MAX_COUNT: Final = 16_384
@@ -26,20 +25,13 @@ _MARK: Final = 250
 _NEVER: Final = -(1 << 62)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A message that a viewer can begin with, and the headers that it needs before."""
-
-    number: int
-    headers: tuple[Header, ...]
-
-
 class Window:
     """
     Recent messages. `duration` and `max_lag` in milliseconds, `max_size` in bytes of payload.
 
-    The newest GOP is kept whole even if it is longer than `duration`, as long as it fits
-    `max_size`. Beyond that the oldest goes first, and nobody can start until the next key frame.
+    The newest GOP, and what has not been sent yet, is kept even if it is longer than `duration`, as
+    long as it fits `max_size`. Beyond that the oldest goes first; nobody can start until the next
+    key frame.
     """
 
     __slots__ = (
@@ -68,7 +60,7 @@ class Window:
         self._max_lag = max_lag
         self._messages: list[Message] = []
         self._marks: list[tuple[int, int]] = []
-        "Stream time and number of a message every `_MARK`: odd timestamps do no harm."
+        "Stream time and number of a frame every `_MARK`."
         self._next = _NEVER
         "When the next of these is due."
         self.first = 0
@@ -86,16 +78,15 @@ class Window:
         self.picture = -1
         "Number of the newest video message of the present publication."
         self.headers = Headers()
-        "As they are at the head."
         self.size = 0
         "Bytes of payload in here,"
         self.total_size = 0
         "and ever."
-        self.start: Start | None = None
-        "The newest key frame, and none when it cannot be used."
+        self.start: int | None = None
+        "Number of the newest key frame, if a viewer can begin there."
 
     def append(self, message: Message) -> None:
-        """Take the next message."""
+        """Take the next message, a frame."""
         # one comparison in place of all that depends on time: 0.06 of 0.25 µs
         if message.timestamp >= self._next:
             self._mark(message)
@@ -109,8 +100,14 @@ class Window:
 
     def append_start(self, message: Message) -> None:
         """Take the next message, which viewers can begin with."""
-        self.start = Start(self.head, self.headers.all)
+        self.start = self.head
         self.append(message)
+
+    def append_aside(self, message: Message) -> None:
+        """Take the next message, a header or data, whose timestamp says nothing about time."""
+        due, self._next = self._next, -_NEVER
+        self.append(message)
+        self._next = due
 
     @property
     def pictures(self) -> bool:
@@ -160,7 +157,7 @@ class Window:
         self.lose_pictures()
         self.origin = self.head
         self.begun = None
-        self.headers.clear()
+        self.headers.clear(self.head - 1)
 
     def clear(self) -> None:
         """Forget all messages; numbers go on."""
@@ -169,6 +166,7 @@ class Window:
         self._marks.clear()
         self._next = _NEVER
         self.first = self.horizon = self.edge = self.head
+        self.headers.forget(self.head)
         self.size = 0
 
     def _mark(self, message: Message) -> None:
@@ -181,7 +179,8 @@ class Window:
         if old > 0:
             number = marks[old][1]
             del marks[:old]
-            self._drop(number if self.start is None else min(number, self.start.number))
+            kept = self.edge if self.start is None else min(self.start, self.edge)
+            self._drop(min(number, kept))
         late = bisect_right(marks, (time - self._max_lag, self.head)) - 1
         self.horizon = max(self.first, marks[max(late, 0)][1])
 
@@ -206,5 +205,6 @@ class Window:
         self.size -= sum(len(message.payload) for message in self._messages[:count])
         del self._messages[:count]
         self.first = number
-        if self.start is not None and self.start.number < number:
+        self.headers.forget(number)
+        if self.start is not None and self.start < number:
             self.start = None

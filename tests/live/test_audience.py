@@ -88,8 +88,9 @@ def test_a_late_viewer_is_not_ahead_of_the_others() -> None:
     assert late.payloads == payloads([*gop(0), video(120)])
 
 
-def test_a_late_viewer_whose_key_frame_waits_gets_it_with_the_others() -> None:
-    stage = Stage(Settings(merge=0.1, join="keyframe"))
+@pytest.mark.parametrize("join", ["keyframe", "instant"])
+def test_a_late_viewer_whose_key_frame_waits_gets_it_with_the_others(join: str) -> None:
+    stage = Stage(Settings(merge=0.1, join=join))
     stage.watch()
     inlet = stage.publish()
     feed(inlet, *gop(0))

@@ -292,6 +292,25 @@ def test_a_viewer_whose_messages_are_gone_waits_for_a_key_frame() -> None:
     assert slow.skips == [220 - 1 + 1]
 
 
+def test_a_slow_viewer_does_not_overtake_what_waits_for_the_merge_time() -> None:
+    """Its key frame comes with the next batch, for it as for the others."""
+    stage = Stage(Settings(merge=1.0, max_lag=0.5))
+    slow = stage.watch()
+    inlet = stage.publish()
+    slow.writer.blocked = True
+    for time in (0, 1000, 2000):
+        feed(inlet, *gop(time))
+        stage.clock.advance(1.0)
+    feed(inlet, *gop(3000))
+    feed(inlet, video(8990), video(9000, key=True))
+    slow.writer.blocked = False
+    slow.writer.drain()
+    assert slow.payloads == payloads(gop(0) + gop(1000) + gop(2000) + gop(3000))
+    stage.clock.advance(1.0)
+    assert slow.payloads[-1] == video(9000, key=True).payload
+    assert slow.skips == []
+
+
 def test_slow_sound_skips_to_what_is_live() -> None:
     stage = Stage(Settings(max_lag=1.0))
     slow = stage.watch()

@@ -8,7 +8,7 @@ from tests.support.live import aac_header, avc_header, data, payloads, video
 
 
 def kept(headers: Headers) -> list[bytes]:
-    return payloads(header.message for header in headers.all)
+    return payloads(header.message for header in headers.as_of(1000))
 
 
 def test_the_newest_of_a_slot_is_kept_and_says_whether_it_is_new() -> None:
@@ -16,7 +16,7 @@ def test_the_newest_of_a_slot_is_kept_and_says_whether_it_is_new() -> None:
     assert headers.put("v", 0, avc_header("a"))
     assert not headers.put("v", 1, avc_header("a", 500))
     assert headers.put("v", 2, avc_header("b"))
-    assert [(h.number, h.message) for h in headers.all] == [(2, avc_header("b"))]
+    assert [(h.number, h.message) for h in headers.as_of(1000)] == [(2, avc_header("b"))]
 
 
 def test_data_comes_first_then_what_came_first() -> None:
@@ -33,7 +33,7 @@ def test_a_snapshot_does_not_change() -> None:
     """A viewer that begins at an older key frame gets the headers of that time."""
     headers = Headers()
     headers.put("v", 0, avc_header("a"))
-    before = headers.all
+    before = headers.as_of(1000)
     headers.put("v", 1, avc_header("b"))
     assert payloads(h.message for h in before) == [avc_header("a").payload]
 
@@ -42,26 +42,26 @@ def test_decoder_configurations_get_a_viewers_time_and_data_keeps_its_own() -> N
     headers = Headers()
     headers.put("v", 0, avc_header())
     headers.put("m", 1, data("onMetaData"))
-    assert [header.at(5000).timestamp for header in headers.all] == [0, 5000]
+    assert [header.at(5000).timestamp for header in headers.as_of(1000)] == [0, 5000]
 
 
 def test_one_that_is_too_large_is_not_kept_nor_its_predecessor() -> None:
     headers = Headers()
     headers.put("v", 0, avc_header())
     assert headers.put("v", 1, Message(MessageType.VIDEO, 0, 1, bytes(MAX_SIZE + 1)))
-    assert headers.all == ()
+    assert headers.as_of(1000) == ()
     assert headers.put("v", 1, Message(MessageType.VIDEO, 0, 1, bytes(MAX_SIZE)))
-    assert len(headers.all) == 1
+    assert len(headers.as_of(1000)) == 1
 
 
 def test_one_too_many_is_not_kept() -> None:
     headers = Headers()
     for slot in range(MAX_COUNT + 1):
         assert headers.put(slot, slot, video(slot))
-    assert len(headers.all) == MAX_COUNT
+    assert len(headers.as_of(1000)) == MAX_COUNT
     headers.put(0, 99, avc_header())
-    assert len(headers.all) == MAX_COUNT
-    assert headers.all[-1].message == avc_header()
+    assert len(headers.as_of(1000)) == MAX_COUNT
+    assert headers.as_of(1000)[-1].message == avc_header()
 
 
 def test_what_another_publisher_does_not_repeat_is_dropped() -> None:
@@ -72,19 +72,19 @@ def test_what_another_publisher_does_not_repeat_is_dropped() -> None:
     headers.doubt()
     headers.put("v", 5, data("v"))
     headers.put("a", 6, data("b"))
-    headers.drop("x")
-    headers.settle()
+    headers.drop("x", 7)
+    headers.settle(8)
     assert kept(headers) == payloads([data("v"), data("b")])
-    headers.settle()
-    assert len(headers.all) == 2
+    headers.settle(8)
+    assert len(headers.as_of(1000)) == 2
 
 
 def test_dropping_and_clearing() -> None:
     headers = Headers()
     headers.put("v", 0, data("v"))
-    headers.drop("unknown")
-    headers.drop("v")
-    assert headers.all == ()
+    headers.drop("unknown", 0)
+    headers.drop("v", 1)
+    assert headers.as_of(1000) == ()
     headers.put("v", 0, data("v"))
-    headers.clear()
-    assert headers.all == ()
+    headers.clear(2)
+    assert headers.as_of(1000) == ()

@@ -20,6 +20,7 @@ def filled(count: int, step: int = 100, **bounds: int) -> Window:
     result.append_start(video(0, key=True))
     for number in range(1, count):
         result.append(video(number * step))
+        result.edge = result.head
     return result
 
 
@@ -52,6 +53,7 @@ def test_what_is_too_old_is_dropped() -> None:
     w = window(duration=1000)
     for time in range(0, 5000, 50):
         w.append(audio(time))
+        w.edge = w.head
     kept = w.since(w.first, w.head)
     assert 1000 <= kept[-1].timestamp - kept[0].timestamp <= 1600
     assert w.size == sum(len(m.payload) for m in kept)
@@ -61,11 +63,21 @@ def test_the_newest_gop_is_kept_whole_however_long() -> None:
     w = filled(100, duration=1000)
     assert w.first == 0
     w.append_start(video(10_000, key=True))
+    w.edge = w.head
     for time in range(10_100, 12_000, 100):
         w.append(video(time))
     assert w.first == 100
-    assert w.start is not None
-    assert w.start.number == 100
+    assert w.start == 100
+
+
+def test_what_has_not_been_sent_is_kept_however_long() -> None:
+    w = window(duration=1000)
+    for time in range(0, 5000, 50):
+        w.append(audio(time))
+    assert w.first == 0
+    w.edge = 10
+    w.append(audio(5000))
+    assert w.first == 10
 
 
 def test_size_is_a_bound_even_for_the_newest_gop() -> None:
@@ -109,14 +121,16 @@ def test_the_horizon_is_max_lag_behind() -> None:
 def test_odd_timestamps_of_headers_and_data_do_not_matter() -> None:
     """A metadata frame in mid-stream has 0, a header whatever its encoder likes."""
     w = window(duration=1000)
-    w.append(avc_header())
+    w.append_aside(avc_header())
+    w.append_aside(avc_header("x", 1 << 31))
     w.append_start(video(16_773_933, key=True))
-    w.append(metadata())
-    assert (w.first, w.horizon) == (0, 0)
+    w.append_aside(metadata())
     for time in range(16_774_000, 16_776_500, 100):
-        w.append(metadata())
+        w.edge = w.head
+        w.append_aside(metadata())
         w.append(video(time))
-    assert w.first == 1  # the GOP
+        w.append_aside(avc_header("x", 1 << 31))
+    assert w.first == 2  # the GOP
     assert w.time(w.horizon) >= 16_776_400 - 3500
 
 
@@ -135,13 +149,13 @@ def test_the_time_at_a_message_is_that_of_the_next_media() -> None:
     assert [w.time(number) for number in range(6)] == [40, 40, 60, 60, 60, 60]
 
 
-def test_a_start_remembers_the_headers_of_its_time() -> None:
-    w = window()
-    w.headers.put("v", 0, avc_header("a"))
-    w.append_start(video(0, key=True))
-    w.headers.put("v", 1, avc_header("b"))
-    assert w.start is not None
-    assert [h.message for h in w.start.headers] == [avc_header("a")]
+def test_headers_are_known_for_every_place_of_the_window() -> None:
+    w = filled(2)
+    for name in ("a", "b"):
+        w.headers.put("v", w.head, avc_header(name))
+        w.append(avc_header(name, 200))
+    kept = [[h.message for h in w.headers.as_of(number)] for number in range(2, 5)]
+    assert kept == [[], [avc_header("a")], [avc_header("b")]]
 
 
 def test_the_interval_between_pictures() -> None:
@@ -165,7 +179,7 @@ def test_an_ended_publication_is_nothing_to_begin_with() -> None:
     w.end()
     assert not can_start(w)
     assert not w.pictures
-    assert w.headers.all == ()
+    assert w.headers.as_of(w.head) == ()
     assert w.origin == w.head
     assert len(w.since(0, 3)) == 3  # slow viewers still want it
 
@@ -190,5 +204,5 @@ def test_whatever_comes_the_window_holds_what_it_says(
         assert w.size <= 2000
         assert w.first <= w.horizon <= w.head
         if w.start is not None:
-            assert w.start.number >= w.first
-            assert everything[w.start.number].payload[0] == 0x17
+            assert w.start >= w.first
+            assert everything[w.start].payload[0] == 0x17
