@@ -94,7 +94,7 @@ def test_a_late_viewer_whose_key_frame_waits_gets_it_with_the_others(join: str) 
     stage.watch()
     inlet = stage.publish()
     feed(inlet, *gop(0))
-    feed(inlet, *gop(120))
+    feed(inlet, video(110), *gop(120))
     late = stage.watch()
     assert late.messages == []
     stage.clock.advance(0.1)
