@@ -41,7 +41,7 @@ class Guest:
         self._news: Deferred[None] | None = None
         stream.on_message = self._on_message
         stream.on_status = self._on_status
-        self.connection.closed.addBoth(lambda _: self._hear())
+        self.connection.when_closed().addBoth(lambda _: self._hear())
 
     def _on_message(self, message: Message) -> None:
         self.messages.append(message)
@@ -64,7 +64,7 @@ class Guest:
     @property
     def gone(self) -> bool:
         """Whether the connection is closed."""
-        return self.connection.closed.called
+        return self.connection.closed
 
     @property
     def media(self) -> list[Message]:
@@ -193,7 +193,7 @@ class Guests:
         for connection in self._connections:
             connection.abort()
         for connection in self._connections:
-            await connection.closed
+            await connection.when_closed()
 
 
 class Host(Guests):

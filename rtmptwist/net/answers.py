@@ -1,0 +1,67 @@
+"""Questions that wait for answers: each is answered once, in time, or told why it will not be."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+ANSWER_TIMEOUT: Final = 30.0
+"Seconds: a server may ask somebody else first."
+
+
+class Answers:
+    """What one connection waits for, by any key. A key is waited for once at a time."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._waiting: dict[object, Deferred[Any]] = {}
+        self._over: BaseException | None = None
+
+    def expect(
+        self, key: object, what: str, patience: float | None = ANSWER_TIMEOUT
+    ) -> Deferred[Any]:
+        """
+        A Deferred that fires with what is given to `key`; `patience` None: whenever that is.
+
+        Raises:
+            TimeoutError: by the Deferred, which says `what` did not come.
+        """
+        if self._over is not None:
+            return fail(self._over)
+        self.cancel(key)
+        answer: Deferred[Any] = Deferred(lambda _: self._forget(key))
+        self._waiting[key] = answer
+
+        def too_late(result: object, seconds: float) -> object:
+            if isinstance(result, Failure) and result.check(CancelledError):
+                return Failure(TimeoutError(f"no answer to {what} within {seconds:g} s"))
+            return result
+
+        if patience is not None:
+            answer.addTimeout(patience, self._clock, too_late)
+        return answer
+
+    def give(self, key: object, result: object) -> None:
+        """Answer, with a Failure if it is one; harmless when nobody waits (any more)."""
+        answer = self._waiting.pop(key, None)
+        if answer is not None:
+            answer.callback(result)
+
+    def cancel(self, key: object) -> None:
+        """The question is void."""
+        answer = self._waiting.get(key)
+        if answer is not None:
+            answer.cancel()
+
+    def end(self, reason: BaseException) -> None:
+        """No more answers: whoever waits hears why, and so does who asks from now on."""
+        self._over = reason
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.errback(reason)
+
+    def _forget(self, key: object) -> None:
+        del self._waiting[key]
