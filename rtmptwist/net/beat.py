@@ -4,10 +4,15 @@ for each.
 
 A read costs about the same whatever it brings (kernel, reactor, session, fan-out: some 30 µs), and
 an encoder sends a hundred times a second. So a server of many publishers lets the kernel gather
-for a moment: beyond `FEW` publishers, they are taken out of the reactor and read together, the
-less often the more there are, up to a bound. Where there are few, each is read at once.
+for a moment, in two cases:
 
-Measured with 100 publishers of 1 Mbit/s and no viewer: FIGURE.
+- A publisher whose stream gathers messages anyway (`merge`) is read once in that time, just before
+  what it sent goes out. That costs its viewers nothing.
+- Beyond `FEW` publishers all others are read together too, the less often the more there are, up
+  to a bound. Where there are few, each is read at once.
+
+100 publishers of 1 Mbit/s and no viewer: 14 instead of 41 ms of CPU for 1000 messages, with beats
+25 ms apart; nginx-rtmp 20.
 """
 
 from __future__ import annotations
@@ -24,6 +29,12 @@ FEW: Final = 40
 
 SHARE: Final = 0.000_15
 "Seconds of waiting for each publisher there is: with 100, a beat every 15 ms."
+
+MERGE: Final = 0.1
+"""
+Seconds between two reads of a publisher whose stream gathers for longer: what a socket's buffer
+holds of even the fastest stream.
+"""
 
 SLICE: Final = 128
 "Publishers read in one turn of the reactor: about 3 ms, in which nobody else is heard."
@@ -82,67 +93,99 @@ class Reader:
 
 
 class Beat:
-    """Reads publishers together while there are many. One for each server process."""
+    """Tells who is read when. One for each server process."""
 
     def __init__(self, clock: IReactorTime, longest: float) -> None:
-        """`longest`: seconds between two beats at most; 0: every publisher is read at once."""
+        """`longest`: seconds between two reads of a crowd at most; 0: all are read at once."""
         self._clock = clock
         self._longest = longest
-        self._readers: dict[Reader, None] = {}
-        self._beating = False
-        self._round: list[Reader] = []
-        "Those that this beat has still to read."
-        self._timer: IDelayedCall | None = None
+        self._alone: dict[Reader, None] = {}
+        "Those that the reactor reads."
+        self._crowd = _Round(clock, lambda count: min(longest, SHARE * count))
+        self._merging: dict[float, _Round] = {}
+        "By the time between two reads."
 
-    def join(self, reader: Reader) -> None:
-        """A publisher began."""
-        self._readers[reader] = None
-        if self._beating:
-            reader.take_over()
-        elif self._longest > 0 and len(self._readers) > FEW:
-            self._beating = True
-            for each in self._readers:
-                each.take_over()
-            self._wait()
+    def join(self, reader: Reader, merge: float = 0.0) -> None:
+        """A publisher began; `merge`: seconds that its stream gathers messages."""
+        if self._longest <= 0:
+            return
+        if merge > 0:
+            self._merging_round(min(merge, MERGE)).add(reader)
+        elif self._crowd.readers:
+            self._crowd.add(reader)
+        else:
+            self._alone[reader] = None
+            if len(self._alone) > FEW:
+                for each in self._alone:
+                    self._crowd.add(each)
+                self._alone.clear()
 
     def leave(self, reader: Reader) -> None:
         """A publisher ended, or waits for a decision; harmless if it is not here."""
-        if reader not in self._readers:
-            return
-        del self._readers[reader]
-        if self._beating:
-            reader.give_back()
-            if len(self._readers) <= FEW // 2:
-                self._stop()
+        self._alone.pop(reader, None)
+        for merging in self._merging.values():
+            merging.remove(reader)
+        crowd = self._crowd
+        if crowd.remove(reader) and len(crowd.readers) <= FEW // 2:
+            for each in tuple(crowd.readers):
+                crowd.remove(each)
+                self._alone[each] = None
 
-    def _stop(self) -> None:
-        self._beating = False
-        self._round.clear()
-        if self._timer is not None:
+    def _merging_round(self, interval: float) -> _Round:
+        found = self._merging.get(interval)
+        if found is None:
+            found = self._merging[interval] = _Round(self._clock, lambda _: interval)
+        return found
+
+
+class _Round:
+    """Publishers that are read together."""
+
+    def __init__(self, clock: IReactorTime, delay: Callable[[int], float]) -> None:
+        """`delay`: seconds from one beat to the next, by the number of readers."""
+        self.readers: dict[Reader, None] = {}
+        self._clock = clock
+        self._delay = delay
+        self._due: list[Reader] = []
+        "Those that this beat has still to read."
+        self._timer: IDelayedCall | None = None
+
+    def add(self, reader: Reader) -> None:
+        """From now on it is read here."""
+        self.readers[reader] = None
+        reader.take_over()
+        if self._timer is None:
+            self._wait()
+
+    def remove(self, reader: Reader) -> bool:
+        """The reactor reads it again; False: it was not here."""
+        if reader not in self.readers:
+            return False
+        del self.readers[reader]
+        reader.give_back()
+        if not self.readers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for each in self._readers:
-            each.give_back()
+        return True
 
     def _wait(self) -> None:
-        delay = min(self._longest, SHARE * len(self._readers))
-        self._timer = self._clock.callLater(delay, self._start)
+        self._timer = self._clock.callLater(self._delay(len(self.readers)), self._start)
 
     def _start(self) -> None:
-        self._round = list(self._readers)
+        self._due = list(self.readers)
         self._go_on()
 
     def _go_on(self) -> None:
+        readers = self.readers
+        now, self._due = self._due[:SLICE], self._due[SLICE:]
         self._timer = None
-        now, self._round = self._round[:SLICE], self._round[SLICE:]
-        readers = self._readers
         for reader in now:
             # one that is read may end others
-            if reader in readers and self._beating and not reader.read():
-                self.leave(reader)
-        if not self._beating:
+            if reader in readers and not reader.read():
+                self.remove(reader)
+        if not readers or self._timer is not None:
             return
-        if self._round:
+        if self._due:
             self._timer = self._clock.callLater(0, self._go_on)
         else:
             self._wait()

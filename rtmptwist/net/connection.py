@@ -354,17 +354,16 @@ class ServerConnection(Protocol):
     def _mind_beat(self) -> None:
         """A publisher may be read together with others, unless it waits for a decision."""
         reader = self._reader
+        publishing = [s for s in self.streams.values() if isinstance(s, Publishing)]
         publishes = (
-            self._turn is None
-            and self.session.state is State.CONNECTED
-            and any(isinstance(stream, Publishing) for stream in self.streams.values())
+            bool(publishing) and self._turn is None and self.session.state is State.CONNECTED
         )
         if publishes and reader is None:
             transport: Any = self.transport
             plain = plain_socket(transport)
             if plain is not None:
                 self._reader = Reader(transport, plain, self.dataReceived)
-                self._beat.join(self._reader)
+                self._beat.join(self._reader, min(stream.merge for stream in publishing))
         elif reader is not None and not publishes:
             self._reader = None
             self._beat.leave(reader)

@@ -44,10 +44,13 @@ class Publishing:
         self._path = path
         self._since = connection.clock.seconds()
         self.inlet: Inlet | None = None
+        self.merge = 0.0
+        "Seconds that the stream gathers messages."
 
-    def attach(self, inlet: Inlet) -> None:
+    def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
         self.inlet = inlet
+        self.merge = merge
         self.push = inlet.push  # type: ignore[method-assign]  # a call less for every message
         self.flush = inlet.flush  # type: ignore[method-assign]
 

@@ -66,7 +66,7 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     except Refused:
         connection.drop_stream(stream_id)
         raise
-    publishing.attach(inlet)
+    publishing.attach(inlet, wanted.application.settings.merge)
     connection.session.accept(event)
     connection.settled()
     connection.log.info(

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from rtmptwist.net.beat import FEW, SLICE, Beat, Reader
+from rtmptwist.net.beat import FEW, MERGE, SLICE, Beat, Reader
 
 
 class FakeSource:
@@ -188,6 +188,47 @@ def test_a_bug_in_one_ends_that_one(house: House) -> None:
     assert bad.source.aborted
     assert other.got == [b"y"]
     assert "reading a publisher failed" in logged
+
+
+def test_a_stream_that_gathers_is_read_as_often(house: House) -> None:
+    """Even alone: what it sent need not be here before it goes out."""
+    slow, slower, fast = house.publishers = [Publisher() for _ in range(3)]
+    house.beat.join(slow.reader, 0.05)
+    house.beat.join(slower.reader, 7.0)
+    house.beat.join(fast.reader)
+    assert (slow.source.by_reactor, fast.source.by_reactor) == (False, True)
+    for publisher in house.publishers:
+        publisher.far.send(b"x")
+    house.clock.advance(0.05)
+    assert (slow.got, slower.got) == ([b"x"], [])
+    house.clock.advance(MERGE - 0.05)
+    assert slower.got == [b"x"]
+    house.beat.leave(slow.reader)
+    house.beat.leave(slower.reader)
+    assert house.by_reactor() == {True}
+    assert house.clock.getDelayedCalls() == []
+
+
+def test_who_comes_while_many_are_there_is_read_with_them(house: House) -> None:
+    house.join(FEW + 1)
+    (late,) = house.join(1)
+    assert not late.source.by_reactor
+
+
+def test_one_that_is_read_may_bring_another(house: House) -> None:
+    first, second = house.publishers = [Publisher() for _ in range(2)]
+
+    def receive(_: bytes) -> None:
+        house.beat.leave(reader)
+        house.beat.join(second.reader, 0.05)
+
+    reader = Reader(first.source, first.near, receive)
+    house.beat.join(reader, 0.05)
+    first.far.send(b"x")
+    second.far.send(b"y")
+    house.clock.advance(0.05)
+    house.clock.advance(0.05)
+    assert second.got == [b"y"]
 
 
 def test_it_can_be_switched_off() -> None:
