@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import Format, Player, Publisher, StreamSettings, Writer
@@ -19,6 +20,8 @@ _NO_NAME: Final = "The stream has no name."
 
 class Application:
     """What a `connect` leads to. A stream is here for as long as anybody needs it."""
+
+    log = Logger()
 
     def __init__(
         self, name: str, settings: StreamSettings, clock: IReactorTime, *, host: str = ""
@@ -86,7 +89,10 @@ class Application:
     def sweep(self, now: float) -> None:
         """Once a second: end what takes too long."""
         for stream in tuple(self.streams.values()):
-            stream.sweep(now)
+            try:
+                stream.sweep(now)
+            except Exception:  # one broken stream must not end the care for all others
+                self.log.failure("sweep of {app}/{name} failed", app=self.name, name=stream.name)
 
     @property
     def meter(self) -> ApplicationMeter:

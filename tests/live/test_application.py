@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.logger import capturedLogs
 
 from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
@@ -103,3 +104,18 @@ def test_thousands_of_comings_and_goings_leave_nothing_behind() -> None:
     stage.clock.advance(5)
     assert stage.application.streams == {}
     assert stage.clock.getDelayedCalls() == []
+
+
+def test_a_broken_stream_does_not_end_the_care_for_others() -> None:
+    stage = Stage()
+    for name in ("broken", "other"):
+        stage.application.publish(name, FakePublisher(), 1)
+    swept: list[float] = []
+    stage.application.streams["broken"].sweep = None  # type: ignore[assignment, method-assign]
+    stage.application.streams["other"].sweep = swept.append  # type: ignore[assignment, method-assign]
+    with capturedLogs() as events:
+        stage.sweep()
+    assert swept == [1.0]
+    (event,) = events
+    assert event["log_failure"].check(TypeError)
+    assert event["name"] == "broken"
