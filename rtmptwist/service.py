@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -31,6 +31,9 @@ RTMP_PORT: Final = 1935
 
 SWEEP_INTERVAL: Final = 1.0
 "Seconds between two looks at every connection and stream: timeouts are that exact."
+
+LAST_WORD: Final = 1.0
+"Seconds between the end of `drain`, when connections are aborted, and that they say so."
 
 
 def make_service(config: Config, reactor: Any) -> MultiService:
@@ -53,7 +56,10 @@ class Site:
         settings: dict[Application, schema.App] = {}
         hosts = []
         for host in config.vhosts:
-            applications = {Application(app.name, app, reactor): app for app in host.apps.values()}
+            applications = {
+                Application(app.name, app, reactor, host=host.name): app
+                for app in host.apps.values()
+            }
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
@@ -138,30 +144,31 @@ class Sweeper(Service):
 
     def _sweep(self) -> None:
         site = self._site
+        connections = site.connections()
         now = site.reactor.seconds()
-        waiting = 0
-        for connection in site.connections():
+        for connection in connections:
             try:
                 connection.sweep(now)
-                waiting += connection.writer.waiting
             except Exception:  # one broken connection must not end the care for all others
                 self.log.failure("sweep of {peer} failed", peer=connection.peer)
-        if waiting > site.config.limits.waiting:
-            self._relieve(waiting)
-        site.registry.sweep()
+        try:
+            self._relieve(connections)
+            site.registry.sweep()
+        except Exception:  # nor must anything else
+            self.log.failure("sweep failed")
 
-    def _relieve(self, waiting: int) -> None:
-        """Memory runs short: those go first for whom most is waiting."""
+    def _relieve(self, connections: list[ServerConnection]) -> None:
+        """When memory runs short, those go first for whom most is waiting."""
         bound = self._site.config.limits.waiting
-        for connection in sorted(
-            self._site.connections(), key=lambda c: c.writer.waiting, reverse=True
-        ):
-            if waiting <= bound:
+        total = sum(connection.writer.waiting for connection in connections)
+        if total <= bound:
+            return
+        for connection in sorted(connections, key=lambda c: c.writer.waiting, reverse=True):
+            waiting = connection.writer.waiting
+            connection.abort(f"{waiting} bytes waited for it, and more than {bound} for all")
+            total -= waiting
+            if total <= bound:
                 return
-            waiting -= connection.writer.waiting
-            connection.abort(
-                f"{connection.writer.waiting} bytes waited for it, and more than {bound} for all"
-            )
 
 
 class Farewell(Service):
@@ -170,22 +177,15 @@ class Farewell(Service):
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def stopService(self) -> Deferred[None]:
+    def stopService(self) -> Deferred[Any]:
         """Fires when all have gone, or had to go."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
-        for connection in site.connections():
-            connection.shut_down(site.config.server.drain)
+        drain = site.config.server.drain
+        gone = [connection.shut_down(drain) for connection in site.connections()]
         for application in site.registry.applications():
             application.close("the server is shutting down")
-        gone: Deferred[None] = Deferred()
-        deadline = site.reactor.seconds() + site.config.server.drain + 1.0
-
-        def look() -> None:
-            if site.registry.connections and site.reactor.seconds() < deadline:
-                site.reactor.callLater(0.02, look)
-            else:
-                gone.callback(None)
-
-        look()
-        return gone
+        # a transport that never tells of its end must not keep us
+        return DeferredList(gone, consumeErrors=True).addTimeout(
+            drain + LAST_WORD, site.reactor, lambda *_: []
+        )

@@ -1,5 +1,7 @@
 """
 The plain gate: everybody is known by address, and applications say which networks may do what.
+
+An IPv4 address is expected in its usual form, whatever the listener (`net.listen.host_of`).
 """
 
 from __future__ import annotations
@@ -82,9 +84,10 @@ class AddressAccount:
 
 
 def _within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    if address == "unix":  # whoever may open a local socket may do as this machine
+        address = "127.0.0.1"
     try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:  # a unix socket has no address: whoever may open it may do as this machine
-        parsed = ip_address("127.0.0.1")
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any((mapped or parsed) in network for network in networks)
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
