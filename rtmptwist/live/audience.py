@@ -79,7 +79,7 @@ class Audience:
     def drain(self) -> None:
         """Send what is new to all who keep up before returning, however many they are."""
         if not self.busy:
-            self._work(len(self.subscribers) + 1)
+            self._work(len(self.subscribers) + 1, self._clock.seconds())
             self._sweep(len(self.subscribers) + 1)
 
     def _on_time(self) -> None:
@@ -88,7 +88,7 @@ class Audience:
 
     def _on_slice(self) -> None:
         self._slice = None
-        self._work(SLICE)
+        self._work(SLICE, self._clock.seconds())
         if not self._unserved:
             self.flush()
 
@@ -105,12 +105,10 @@ class Audience:
             fanout.begin()
         self._unserved = fanouts
         self.pace.start(began)
-        self.pace.spend(self._clock.seconds() - began)
-        self._work(budget)
+        self._work(budget, began)
 
-    def _work(self, budget: int) -> None:
+    def _work(self, budget: int, began: float) -> None:
         """Go on with the sweep; the rest has its turn after everybody else was heard."""
-        began = self._clock.seconds()
         unserved = self._unserved
         self.busy = True
         while unserved and budget:

@@ -183,8 +183,7 @@ class Fanout:
     def enter(self, subscriber: Subscriber, cursor: int) -> None:
         """Serve it from message `cursor` on, with the headers that are in force there."""
         subscriber.fanout = self
-        subscriber.cursor = cursor
-        subscriber.missing = self.window.headers.as_of(cursor)
+        self._move(subscriber, cursor, fresh=True)
         subscriber.state = State.LAGGING
         self.lagging[subscriber] = self._clock.seconds()
         self.resume(subscriber)

@@ -422,6 +422,17 @@ def test_more_in_one_turn_than_the_window_holds_is_a_skip_for_all() -> None:
     assert viewer.skips == [20]
 
 
+def test_what_was_missed_is_counted_even_if_it_never_comes_back() -> None:
+    stage = Stage(Settings(window_size=2000, grace=0))
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, *headers(), *gop(0))
+    feed(inlet, *[video(time, size=500) for time in range(200, 1000, 40)])
+    inlet.end()
+    assert viewer.payloads == HEADERS + payloads(gop(0))
+    assert viewer.skips == [20]
+
+
 # ---------------------------------------------------------- sound and pictures
 
 

@@ -65,7 +65,8 @@ class Watcher(Viewer):
         super().__init__(stream_id)
         self._script = script
         self._checked = 0
-        self._skips = 0
+        self._gaps = {MessageType.AUDIO: 0, MessageType.VIDEO: 0}
+        "Skips that can be seen in what it got."
         self.choosy = False
         "It has left out sound or pictures."
         self.forget()
@@ -81,9 +82,6 @@ class Watcher(Viewer):
 
     def check(self) -> None:
         """Read on."""
-        skips = len(self.skips) - self._skips
-        self._skips = len(self.skips)
-        self._gaps = {MessageType.AUDIO: skips, MessageType.VIDEO: skips}
         for message in self.messages[self._checked :]:
             self._check(message)
         self._checked = len(self.messages)
@@ -111,8 +109,8 @@ class Watcher(Viewer):
         kind = MessageType(message.type)
         place = self._script.place[payload]
         if place != self._places.get(kind, place - 1) + 1 and not self.choosy:
-            self._gaps[kind] -= 1
-            assert self._gaps[kind] >= 0, "nothing is missing"
+            self._gaps[kind] += 1
+            assert self._gaps[kind] <= len(self.skips), "nothing is missing"
         if kind == MessageType.VIDEO and payload[0] != 0x17:
             assert self._places.get(kind) == place - 1, "can be decoded"
         self._places[kind] = place
