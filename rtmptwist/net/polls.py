@@ -48,7 +48,7 @@ CLOSED: Final = b"\x00"
 "What `close` is answered."
 
 _PATIENT: Final = 10
-"Empty answers in a row before the polling byte grows."
+"Idle requests in a row with nothing to say before the polling byte grows."
 
 
 class Poll:
@@ -118,7 +118,7 @@ class Polls:
         self._early: dict[int, Poll] = {}
         self._early_size = 0
         self._stuck = 0.0  # since then the early ones wait for a number that did not come
-        self._empty = 0  # answers without data in a row
+        self._empty = 0  # requests in a row that brought nothing and got nothing
         self._allowance = float(limits.requests_per_second)
         self._timer: IDelayedCall | None = None
 
@@ -214,7 +214,8 @@ class Polls:
             return True
         now = self._clock.seconds()
         due = poll.not_before
-        if poll.kind is Kind.IDLE and not tunnel.waiting:
+        followed = poll.number + 1 in self._early
+        if poll.kind is Kind.IDLE and not tunnel.waiting and not followed:
             # while a decision is taken, nothing else that the client could send would be heard
             hold = tunnel.use.hold if tunnel.reading else Use.PLAYING.hold
             due = max(due, poll.since + hold)
@@ -228,17 +229,15 @@ class Polls:
         """Answer the current one. To reply may bring in the next request, and answer that too."""
         self._current = None
         self._stuck = self._clock.seconds()
-        self._answer = answer = self._next_answer() if poll.replies else NOTHING
+        self._answer = answer = self._next_answer(poll.kind) if poll.replies else NOTHING
         for reply in poll.replies:
             reply(200, answer)
 
-    def _next_answer(self) -> bytes:
+    def _next_answer(self, kind: Kind) -> bytes:
         data = self.tunnel.take()
-        if data:
+        if data or kind is not Kind.IDLE or self.tunnel.use.hold:
             self._empty = 0
             return NOTHING + data
-        if self.tunnel.use.hold:
-            return NOTHING
         # no holding, so the client shall slow down, as Red5 has it: from 1 to 33 times 16 ms
         self._empty += 1
         return bytes([1 << min(max(self._empty - _PATIENT, 0), 5) | 1])
@@ -252,8 +251,6 @@ class Polls:
         self._early[poll.number] = poll
         self._early_size += len(poll.body or b"")
         ahead = poll.number - self._last
-        if ahead == 1 and self._current is not None:
-            self.hurry()
         self.settle()
         if ahead > self._limits.early_requests:
             self._give_up(f"request {poll.number} came when {self._last + 1} was due")

@@ -104,8 +104,8 @@ class Channel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """Twisted: the head is complete."""
         headers = self.requests[-1].requestHeaders
-        codings = headers.getRawHeaders(b"Transfer-Encoding", [])
-        if codings and (codings[0].lower() != b"chunked" or headers.hasHeader(b"Content-Length")):
+        codings = [coding.lower() for coding in headers.getRawHeaders(b"Transfer-Encoding", [])]
+        if codings and (codings != [b"chunked"] or headers.hasHeader(b"Content-Length")):
             self.refuse(HTTPStatus.BAD_REQUEST)  # twisted.web takes `identity`; proxies may not
         elif self.length is not None and self.length > BODY_SIZE:
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -116,6 +116,10 @@ class Channel(HTTPChannel):
         """Twisted: the request is complete."""
         if not self.refused:
             super().allContentReceived()
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002 - Twisted's
+        """Twisted: a line of the head is longer than heads may be."""
+        self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answer, and read no further."""

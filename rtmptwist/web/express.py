@@ -26,13 +26,15 @@ from rtmptwist.web.rtmpt import IDLE_SIZE
 
 _HEAD: Final = re.compile(
     rb"POST /(send|idle)/([\w-]{22})/(\d{1,10}) HTTP/1\.1\r\n"
-    rb"((?:[A-Za-z-]+: [ -~]*\r\n)*?)Content-[Ll]ength: (\d{1,7})\r\n((?:[A-Za-z-]+: [ -~]*\r\n)*)"
+    rb"((?:[A-Za-z-]+: [ -~]*\r\n){0,40}?)"
+    rb"Content-[Ll]ength: (\d{1,7})\r\n"
+    rb"((?:[A-Za-z-]+: [ -~]*\r\n){0,40})"
     rb"\r\n"
 )
 
 _USUAL: Final = re.compile(
-    rb"(?i:(?:(?:Accept|Cache-Control|Content-Type|Host|Icy-MetaData|Pragma|User-Agent"
-    rb"|X-Forwarded-For|X-Real-IP): [ -~]*|Connection: keep-alive)\r\n)*"
+    rb"(?i:(?:(?:Accept(?:-[a-z]+)?|Cache-Control|Content-Type|Cookie|Host|Icy-MetaData|Origin"
+    rb"|Pragma|Referer|User-Agent|Via|X-[a-z-]+): [ -~]*|Connection: keep-alive)\r\n)*"
 )
 "What says nothing about where the request ends, and nothing that we should do."
 

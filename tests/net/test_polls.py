@@ -118,9 +118,12 @@ def test_the_interval_grows_where_answers_are_not_held(desk: Desk) -> None:
     )
     desk.tunnel.write(b"frame")
     assert desk.idle(18) == said(b"frame")
-    assert desk.idle(19) == OK_EMPTY
+    intervals = [desk.idle(n)[0][1][0] for n in range(19, 31)]
+    assert intervals == [1] * 10 + [3, 5]
+    assert desk.send(31, b"frame") == OK_EMPTY
+    assert desk.idle(32) == OK_EMPTY
     desk.tunnel.use = Use.PLAYING
-    for n in range(20, 40):
+    for n in range(33, 50):
         answers = desk.idle(n)
         desk.turn(0.5)
         assert answers == OK_EMPTY
