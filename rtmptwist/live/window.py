@@ -182,7 +182,7 @@ class Window:
             kept = self.edge if self.start is None else min(self.start, self.edge)
             self._drop(min(number, kept))
         late = bisect_right(marks, (time - self._max_lag, self.head)) - 1
-        self.horizon = max(self.first, marks[max(late, 0)][1])
+        self.horizon = max(self.first, marks[late][1] if late >= 0 else 0)
 
     def _shrink(self) -> None:
         """Drop the oldest until there is some room again, but never what has just come."""

@@ -226,6 +226,20 @@ def test_a_slow_viewer_catches_up_from_where_it_stopped() -> None:
     assert slow.subscriber.meter.state == "flowing"
 
 
+def test_a_viewer_that_is_slow_from_the_beginning_misses_nothing() -> None:
+    """The headers before the first frame are not far behind, whatever their timestamps."""
+    stage = Stage()
+    viewer = stage.watch(blocked=True)
+    inlet = stage.publish()
+    feed(inlet, metadata())
+    feed(inlet, avc_header(), aac_header())
+    feed(inlet, *gop(5_000_000), *gop(5_000_120))
+    viewer.writer.blocked = False
+    viewer.writer.drain()
+    assert viewer.payloads == HEADERS + payloads(gop(5_000_000) + gop(5_000_120))
+    assert viewer.skips == []
+
+
 def test_a_very_slow_viewer_skips_onto_the_newest_key_frame() -> None:
     stage = Stage(Settings(max_lag=1.0))
     slow = stage.watch()
@@ -606,6 +620,14 @@ def test_a_duration_counts_from_the_first_frame_sent() -> None:
     )
     assert viewer.told == [EndReason.DURATION]
     assert not stage.stream.audience.subscribers
+
+
+def test_a_duration_that_is_over_within_the_first_read() -> None:
+    stage = Stage()
+    viewer = stage.watch(duration=80)
+    feed(stage.publish(), *headers(), *gop(5000), *gop(5120))
+    assert viewer.payloads == HEADERS + payloads(gop(5000)[:4])
+    assert viewer.told == ["published", EndReason.DURATION]
 
 
 def test_a_duration_within_the_first_burst() -> None:
