@@ -9,9 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import Format, Player, Publisher, StreamSettings, Writer
 from rtmptwist.live.meters import ApplicationMeter
-from rtmptwist.live.stream import Inlet, LiveStream
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from rtmptwist.live.fanout import Fanout
 from rtmptwist.live.interfaces import EndReason, Format, Player, StreamSettings, Writer
@@ -26,6 +27,8 @@ FEW: Final = 8
 
 class Audience:
     """The subscribers of one stream."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -112,7 +115,11 @@ class Audience:
         unserved = self._unserved
         self.busy = True
         while unserved and budget:
-            budget = unserved[-1].work(budget)
+            try:
+                budget = unserved[-1].work(budget)
+            except Exception:  # whatever is wrong with one viewer, the others have no part in it
+                self.log.failure("a viewer failed")
+                continue
             if budget:
                 unserved.pop()
         self.busy = False

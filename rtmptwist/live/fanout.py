@@ -72,7 +72,7 @@ class Fanout:
         self._base = 0
         "and where that begins."
         self._starting: dict[Subscriber, bytes] = {}
-        "Those whose key frame is in that sweep, and what they get before it."
+        "Those that this sweep serves one by one, and what they get first."
         self._bursts: dict[tuple[int, tuple[Header, ...]], tuple[int, bool, bytes]] = {}
         "By cursor and headers: where it ends, whether it is as long as it may be, the bytes."
         self._bursts_size = 0
@@ -160,23 +160,17 @@ class Fanout:
             budget -= 1
             subscriber = pending.popitem()[0]
             if not subscriber.writer.write(batch) and subscriber in self.flowing:
-                self._stall(subscriber)
+                self.release(subscriber)  # its kernel buffer is full; all up to here is on its way
+                self._lag(subscriber)
         starting = self._starting
         while starting and budget:
             budget -= 1
             subscriber, lead = starting.popitem()
-            self.lagging[subscriber] = self._clock.seconds()
-            subscriber.state = State.LAGGING
+            self._lag(subscriber)
             self._send(subscriber, lead)
             if subscriber.state is State.LAGGING:
                 self.resume(subscriber)
         return budget
-
-    def _stall(self, subscriber: Subscriber) -> None:
-        """Its kernel buffer is full. Everything up to here is on its way."""
-        self.release(subscriber)
-        subscriber.state = State.LAGGING
-        self.lagging[subscriber] = self._clock.seconds()
 
     # ----------------------------------------------------------- a subscriber
 
@@ -184,8 +178,7 @@ class Fanout:
         """Serve it from message `cursor` on, with the headers that are in force there."""
         subscriber.fanout = self
         self._move(subscriber, cursor, fresh=True)
-        subscriber.state = State.LAGGING
-        self.lagging[subscriber] = self._clock.seconds()
+        self._lag(subscriber)
         self.resume(subscriber)
 
     def wait(self, subscriber: Subscriber) -> None:
@@ -220,6 +213,11 @@ class Fanout:
         """It wants nothing from here any more."""
         self.waiting.pop(subscriber, None)
         self._starting.pop(subscriber, None)
+
+    def _lag(self, subscriber: Subscriber) -> None:
+        """It is behind, or new: it is served by `resume`."""
+        subscriber.state = State.LAGGING
+        self.lagging[subscriber] = self._clock.seconds()
 
     def resume(self, subscriber: Subscriber) -> None:
         """Bring a lagging subscriber up to date: a new one and a slow one are the same case."""
@@ -266,7 +264,7 @@ class Fanout:
     # ------------------------------------------------------------- in a hurry
 
     def _catch_up(self, subscriber: Subscriber) -> bool:
-        """It lags too much, or its messages are gone: skip what can be; False: it has to wait."""
+        """It lags too much, or its messages are gone: skip if possible. False: it has to wait."""
         window = self.window
         cursor = subscriber.cursor
         if not (self.format.video and window.pictures):

@@ -61,7 +61,11 @@ class EndReason(Enum):
 
 
 class Player(Protocol):
-    """Who watches through a subscriber, and is told what happens to the stream."""
+    """
+    Who watches through a subscriber, and is told what happens to the stream.
+
+    It may close, pause or change its subscriber then and there. It raises nothing.
+    """
 
     def published(self) -> None:
         """A publisher (re)appeared; its media follows."""
@@ -77,7 +81,7 @@ class Player(Protocol):
 
 
 class Publisher(Protocol):
-    """Who feeds an inlet, and is told when the inlet is taken from it."""
+    """Who feeds an inlet, and is told when the inlet is taken from it. It raises nothing."""
 
     def displaced(self, reason: str) -> None:
         """The inlet is dead: another publisher took the stream over, or the stream was closed."""

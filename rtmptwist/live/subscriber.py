@@ -113,7 +113,7 @@ class Subscriber:
         if self.state is State.PAUSED:
             self.state = State.NEW
             self.cursor = -1
-            self._audience.start(self)
+            self.resume()
 
     def receive(self, *, audio: bool | None = None, video: bool | None = None) -> None:
         """Leave sound or pictures out, or take them back: pictures with the next key frame."""
@@ -142,6 +142,7 @@ class Subscriber:
     @property
     def meter(self) -> SubscriberMeter:
         """What it got and did not get so far."""
-        flows = self.state is State.FLOWING and self.fanout is not None
-        sent = self.fanout.sent_to(self) if flows and self.fanout is not None else self.sent
+        sent = self.sent
+        if self.fanout is not None and self.state is State.FLOWING:
+            sent = self.fanout.sent_to(self)
         return SubscriberMeter(self.state.value, sent, self.skips, self.skipped)

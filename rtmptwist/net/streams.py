@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.stream import Inlet
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import Status, StatusCode

@@ -14,8 +14,8 @@ from twisted.internet.task import Clock
 from rtmptwist.live import audience
 from rtmptwist.live.application import Application
 from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.stream import Inlet
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
 from tests.support.live import FakePublisher, Settings, aac_header, audio, avc_header, feed, video

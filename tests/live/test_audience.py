@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from twisted.logger import capturedLogs
 
 from rtmptwist.live import audience as audience_module
 from rtmptwist.live.audience import FEW, SLICE
+from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.pace import MAX_EASE, MAX_PATIENCE
-from rtmptwist.live.stream import Inlet
 from tests.support.live import (
     Settings,
     Stage,
@@ -325,6 +326,19 @@ def test_several_formats_are_one_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
             break
     assert count(viewers) == {1}
     assert {tuple(viewer.payloads) for viewer in viewers} == {tuple(payloads(gop(0)))}
+
+
+def test_a_viewer_with_a_bug_is_no_harm_to_others() -> None:
+    stage = Stage()
+    viewers = crowd(stage, 3)
+    inlet = stage.publish()
+    viewers[1].writer.on_write = lambda: 1 // 0
+    with capturedLogs() as events:
+        feed(inlet, *gop(0))
+        feed(inlet, *gop(120))
+    assert [event["log_failure"].type for event in events] == [ZeroDivisionError] * 2
+    for viewer in viewers:
+        assert viewer.payloads == payloads(gop(0) + gop(120))
 
 
 def test_a_stream_closed_by_viewers_who_send_each_other_away() -> None:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from rtmptwist.live import audience, fanout
 from rtmptwist.live.formats import RtmpFormat
-from rtmptwist.live.stream import Inlet, Phase
+from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.subscriber import State
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import (

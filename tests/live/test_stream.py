@@ -10,8 +10,8 @@ import pytest
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.inlet import PICTURE_TIMEOUT, Inlet, Phase
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.stream import PICTURE_TIMEOUT, Inlet, Phase
 from rtmptwist.wire.message import Message, MessageType
 from rtmptwist.wire.status import StatusCode
 from tests.support.live import (

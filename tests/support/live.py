@@ -12,8 +12,9 @@ from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray, Value
 from rtmptwist.live.application import Application
 from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.stream import Inlet, LiveStream
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.chunk import ChunkDecoder
 from rtmptwist.wire.limits import Limits
