@@ -18,8 +18,9 @@ from rtmptwist.config.schema import App, Config, Limits, Listener, Server, Virtu
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
-from rtmptwist.net.client import NetConnection, NetStream, Refusal, connect
+from rtmptwist.net.client import NetConnection, connect
 from rtmptwist.net.listen import ListenerService
+from rtmptwist.net.netstream import NetStream, Refusal
 from rtmptwist.service import Farewell, make_service
 from rtmptwist.wire.message import Message, MessageType
 
@@ -114,7 +115,7 @@ class Guest:
     def send(self, *messages: Message) -> None:
         """Publish."""
         for message in messages:
-            self.stream.send(Message(message.type, message.timestamp, 0, message.payload))
+            self.stream.send(message)
 
     async def feed(self, *messages: Message) -> None:
         """Publish, and wait until the server has passed it on."""
