@@ -13,6 +13,7 @@ from rtmptwist.live.subscriber import State
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import (
     CHUNK_SIZE,
+    HEADERS,
     Settings,
     Stage,
     Viewer,
@@ -27,8 +28,6 @@ from tests.support.live import (
     stored,
     video,
 )
-
-HEADERS = [stored(metadata()), avc_header().payload, aac_header().payload]
 
 
 def sounds(messages: list[Message]) -> list[bytes]:

@@ -250,3 +250,16 @@ def gop(start: int, pictures: int = 3, step: int = 40, name: str = "") -> list[M
 
 def payloads(messages: Iterable[Message]) -> list[bytes]:
     return [message.payload for message in messages]
+
+
+HEADERS = [stored(metadata()), avc_header().payload, aac_header().payload]
+"What viewers get of `headers`."
+
+
+def on_air(settings: Settings | None = None) -> tuple[Stage, Viewer, Inlet]:
+    """A stream with a viewer who saw its beginning: three headers and a GOP that ends at 80."""
+    stage = Stage(settings)
+    viewer = stage.watch()
+    inlet = stage.publish("first")
+    feed(inlet, *headers(), *gop(0))
+    return stage, viewer, inlet
