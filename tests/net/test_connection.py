@@ -142,7 +142,7 @@ def test_a_life_in_four_lines(logs: Logs) -> None:
         f"{peer} no longer publishes live/show: {end}, 110 bytes in 9 messages, 0 dropped",
     ]
     (left,) = logs.lines()[3:]
-    assert left.startswith(f"{peer} left: Connection was closed cleanly., after 2.5 s, ")
+    assert left.startswith(f"{peer} left: Connection was closed cleanly, after 2.5 s, ")
     assert logs.about("geheim") == []
 
 
