@@ -202,7 +202,7 @@ class ServerConnection(Protocol):
                 "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
                 " {sent} sent",
                 peer=self.peer,
-                reason=self._reason,
+                reason=self._reason.rstrip("."),
                 seconds=self.clock.seconds() - self.since,
                 received=self.session.bytes_received,
                 sent=self.writer.sent,

@@ -43,16 +43,22 @@ class Publishing:
         self._stream_id = stream_id
         self._path = path
         self._since = connection.clock.seconds()
-        self.inlet: Inlet | None = None
+        self._inlet: Inlet | None = None
         self.merge = 0.0
         "Seconds that the stream gathers messages."
 
     def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
-        self.inlet = inlet
+        self._inlet = inlet
         self.merge = merge
         self.push = inlet.push  # type: ignore[method-assign]  # a call less for every message
         self.flush = inlet.flush  # type: ignore[method-assign]
+
+    @property
+    def inlet(self) -> Inlet:
+        """What we feed, from `attach` on."""
+        assert self._inlet is not None
+        return self._inlet
 
     def push(self, message: Message) -> None:
         """Nothing is fed before `attach`."""
@@ -62,34 +68,30 @@ class Publishing:
 
     def close(self, reason: str, *, wanted: bool) -> None:
         """The publisher left: the stream lives on for the grace time."""
-        inlet, self.inlet = self.inlet, None
-        if inlet is not None:
-            inlet.end(release=wanted)
-            self._log(inlet, reason)
+        self.inlet.end(release=wanted)
+        self._log(reason)
 
     def shut_down(self) -> None:
         """A publisher hears it from the connection."""
 
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
-        inlet, self.inlet = self.inlet, None
+        self._log(reason)
         connection = self._connection
         status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._path})
         connection.session.status(self._stream_id, status)
         connection.drop_stream(self._stream_id)
         connection.finish_if_unused(reason)
-        if inlet is not None:
-            self._log(inlet, reason)
 
-    def _log(self, inlet: Inlet, reason: str) -> None:
+    def _log(self, reason: str) -> None:
         connection = self._connection
-        meter = inlet.meter
+        meter = self.inlet.meter
         connection.log.info(
             "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes in {messages} messages, {dropped} dropped",
             peer=connection.peer,
             path=self._path,
-            reason=reason,
+            reason=reason.rstrip("."),
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,
             messages=meter.messages,
@@ -126,7 +128,7 @@ class Playing:
 
     @property
     def subscriber(self) -> Subscriber:
-        """The stream's end that we hold, as long as we are among the connection's streams."""
+        """What we are served by, from `attach` on."""
         assert self._subscriber is not None
         return self._subscriber
 
@@ -188,7 +190,7 @@ class Playing:
             " {size} bytes, {skips} skips of {skipped} messages",
             peer=connection.peer,
             path=self._path,
-            reason=reason,
+            reason=reason.rstrip("."),
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,
             skips=meter.skips,
