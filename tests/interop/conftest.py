@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.programs import Programs, Site, programs, serve
+from tests.support.programs import IN_A_HURRY, Programs, Site, programs, serve
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -20,4 +23,10 @@ def started() -> Iterator[Programs]:
 def site() -> Iterator[Site]:
     """The real server, with an application `live` that ends streams at once."""
     with programs() as these:
-        yield serve(these)
+        yield serve(these, IN_A_HURRY)
+
+
+@pytest.fixture
+def path() -> str:
+    """A stream that no other test knows, short enough to stand in the log as it is."""
+    return f"live/n{next(_numbers)}"

@@ -197,6 +197,16 @@ class Guests:
             await connection.when_closed()
 
 
+@asynccontextmanager
+async def visiting(address: str) -> AsyncIterator[Guests]:
+    """Clients of a server in another process, for as long as the block lasts."""
+    guests = Guests(address)
+    try:
+        yield guests
+    finally:
+        await guests.close()
+
+
 class Host(Guests):
     """A server in this process, and its guests."""
 

@@ -85,6 +85,7 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._runs: list[Run] = []
+        self._files = 0
 
     def start(self, *command: str | Path, **environment: str) -> Run:
         """Start a program in a process group of its own."""
@@ -103,6 +104,11 @@ class Programs:
         run = Run(process, Path(command[0]).name, stdout, stderr)
         self._runs.append(run)
         return run
+
+    def file(self, extension: str) -> Path:
+        """A name for a file that vanishes with everything else."""
+        self._files += 1
+        return self._folder / f"file{self._files}.{extension}"
 
     def close(self) -> None:
         """End whatever still runs."""
@@ -140,10 +146,10 @@ class Site:
             errors="replace"
         )
 
-    def wait_for(self, words: str, patience: float = 15.0) -> None:
-        """Wait until its log contains a line that matches."""
+    def wait_for(self, words: str, patience: float = 15.0, *, times: int = 1) -> None:
+        """Wait until its log contains so many lines that match."""
         deadline = time.monotonic() + patience
-        while not re.search(words, self.log()):
+        while len(re.findall(words, self.log())) < times:
             if time.monotonic() > deadline or self.run.process.poll() is not None:
                 raise AssertionError(f"{words!r} not in the server's log:\n{self.log()[-4000:]}")
             time.sleep(0.02)
@@ -151,9 +157,19 @@ class Site:
 
 LISTENER = "[listener main]\nendpoint = tcp:0:interface=127.0.0.1\nserve = rtmp\n"
 
+AT_ONCE = "grace = 0\n"
+"Streams end with their publisher."
 
-def serve(started: Programs, application: str = "grace = 0\n", listeners: str = LISTENER) -> Site:
-    """Start the server with one application `live`; waits until it listens."""
+IN_A_HURRY = "grace = 0\nwindow = 1m\nmax_lag = 1m\n"
+"The same, where files are sent as fast as it goes: seconds of lag are no time at all then."
+
+
+def serve(started: Programs, application: str = AT_ONCE, listeners: str = LISTENER) -> Site:
+    """
+    Start the server with one application `live`; waits until it listens.
+
+    `application` is what stands in its section, and what further sections there are.
+    """
     folder = Path(tempfile.mkdtemp(dir=started._folder))
     config = folder / "site.ini"
     config.write_text(
@@ -179,15 +195,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def packets(ffmpeg: str, source: str | Path) -> list[tuple[str, ...]]:
-    """Every packet of a file as FFmpeg reads it: stream, dts, pts, duration, size, hash."""
+Packet = tuple[str, ...]
+"One line of FFmpeg's framemd5: stream, dts, pts, duration, size, hash."
+
+
+def packets(ffmpeg: str, source: str | Path) -> list[Packet]:
+    """Every packet of a file as FFmpeg reads it."""
     done = subprocess.run(
         player(ffmpeg, str(source)), capture_output=True, timeout=PATIENCE, check=False
     )
     return parse_packets(done.stdout)
 
 
-def parse_packets(output: bytes) -> list[tuple[str, ...]]:
+def parse_packets(output: bytes) -> list[Packet]:
     """The lines of FFmpeg's framemd5."""
     lines = output.decode().splitlines()
     return [

@@ -1,0 +1,71 @@
+"""Real players that note every packet, or whole FLV files, of what they play."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.programs import (
+    Packet,
+    Programs,
+    Run,
+    ffmpeg9,
+    packets,
+    parse_packets,
+    player,
+    program,
+)
+
+FFMPEG9, FFMPEG5 = "FFmpeg 9", "FFmpeg 5.1"
+RTMPDUMP, RTMPSRC, RTMP2SRC = "rtmpdump", "rtmpsrc", "rtmp2src"
+
+
+@dataclass
+class Watcher:
+    """One player that runs."""
+
+    kind: str
+    run: Run
+    file: Path | None = field(default=None, repr=False)
+    "What it writes; None: it prints packets."
+
+    def packets(self) -> list[Packet]:
+        """All that it got, when the stream is over."""
+        self.run.wait()
+        if self.file is None:
+            return parse_packets(self.run.output())
+        return packets(ffmpeg9(), self.file)
+
+    def missing(self) -> int:
+        """
+        Packets at the end that it may have forgotten, through no fault of ours.
+
+        rtmp2src holds one message, and drops it when StreamEof comes.
+        """
+        return 1 if self.kind == RTMP2SRC else 0
+
+
+def watch(started: Programs, kind: str, url: str) -> Watcher:
+    """Let a player play; the test is skipped if there is none of that kind."""
+    if kind == FFMPEG9:
+        return Watcher(kind, started.start(*player(ffmpeg9(), url)))
+    if kind == FFMPEG5:
+        return Watcher(kind, started.start(*player(program("ffmpeg"), url)))
+    file = started.file("flv")
+    if kind == RTMPDUMP:
+        run = started.start(program("rtmpdump"), "-q", "-v", "-r", url, "-o", file)
+        return Watcher(kind, run, file)
+    location = f"location={url}" + (" live=1" if kind == RTMPSRC else "")
+    run = started.start(
+        *(program("gst-launch-1.0"), "-q", kind, location),
+        *("!", "filesink", f"location={file}"),
+    )
+    return Watcher(kind, run, file)
+
+
+def by_stream(found: list[Packet]) -> dict[str, list[Packet]]:
+    """Packets by elementary stream: (dts, pts, size, hash). Durations are guessed by demuxers."""
+    streams: dict[str, list[Packet]] = {}
+    for stream, dts, pts, _, size, digest in found:
+        streams.setdefault(stream, []).append((dts, pts, size, digest))
+    return streams
