@@ -12,6 +12,7 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import Format, Player, Publisher, StreamSettings, Writer
 from rtmptwist.live.meters import ApplicationMeter
+from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
@@ -70,7 +71,9 @@ class Application:
         if not name:
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, _NO_NAME)
         if not self.is_live(name) and (not wait or self.settings.wait <= 0):
-            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {name} now.")
+            raise Refused(
+                StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {redacted(name)} now."
+            )
         return self._stream(name).audience.subscribe(form, writer, player, duration)
 
     def find(self, name: str) -> LiveStream | None:
@@ -93,7 +96,8 @@ class Application:
             try:
                 stream.sweep(now)
             except Exception:  # one broken stream must not end the care for all others
-                self.log.failure("sweep of {app}/{name} failed", app=self.name, name=stream.name)
+                shown = redacted(stream.name)
+                self.log.failure("sweep of {app}/{name} failed", app=self.name, name=shown)
 
     @property
     def meter(self) -> ApplicationMeter:

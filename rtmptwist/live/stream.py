@@ -16,6 +16,7 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.interfaces import Publisher, StreamSettings
 from rtmptwist.live.meters import StreamMeter
+from rtmptwist.live.names import redacted
 from rtmptwist.live.timeline import Timeline
 from rtmptwist.live.window import Window
 from rtmptwist.wire.status import StatusCode
@@ -79,7 +80,7 @@ class LiveStream:
         )
         if old is not None:
             same = "the same publisher" if identity == old.identity else "another publisher"
-            old.publisher.displaced(f"{self.name} was taken over by {same}")
+            old.publisher.displaced(f"{redacted(self.name)} was taken over by {same}")
         return inlet
 
     def close(self, reason: str) -> None:
@@ -138,7 +139,7 @@ class LiveStream:
             why = f"is kept for its publisher, who may return within {self.settings.grace:g} s"
         else:
             return
-        raise Refused(StatusCode.PUBLISH_BAD_NAME, f"{self.name} {why}.")
+        raise Refused(StatusCode.PUBLISH_BAD_NAME, f"{redacted(self.name)} {why}.")
 
     def _stop(self, inlet: Inlet) -> None:
         """Take it from its publisher."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.names import redacted
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import Status, StatusCode
@@ -90,7 +91,7 @@ class Publishing:
             "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes in {messages} messages, {dropped} dropped",
             peer=connection.peer,
-            path=self._path,
+            path=redacted(self._path),
             reason=reason.rstrip("."),
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,
@@ -189,7 +190,7 @@ class Playing:
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes, {skips} skips of {skipped} messages",
             peer=connection.peer,
-            path=self._path,
+            path=redacted(self._path),
             reason=reason.rstrip("."),
             seconds=connection.clock.seconds() - self._since,
             size=meter.bytes,

@@ -72,7 +72,7 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     connection.log.info(
         "{peer} publishes {path} as {account}",
         peer=connection.peer,
-        path=wanted.path,
+        path=redacted(wanted.path),
         account=wanted.account.name,
     )
 
@@ -99,7 +99,7 @@ async def play(connection: ServerConnection, event: Play) -> None:
     connection.log.info(
         "{peer} plays {path} as {account}",
         peer=connection.peer,
-        path=wanted.path,
+        path=redacted(wanted.path),
         account=wanted.account.name,
     )
     subscriber.resume()
@@ -154,7 +154,7 @@ class _Wanted(NamedTuple):
     "The stream's name there."
     account: Account
     path: str
-    "For logs. Without the query, which may hold secrets; a name without one is none."
+    "With the virtual host. Logs show it `redacted`: people publish to keys that are secret."
 
 
 async def _allowed(
@@ -169,8 +169,9 @@ async def _allowed(
         application, rest = connection.registry.application(name.host, name.path)
     except BadName as error:
         raise Refused(code, str(error)) from error
-    except Refused as refused:
-        raise Refused(code, refused.status.description) from refused
+    except Refused as refused:  # the name itself said another host
+        words = refused.status.description.replace(name.path, redacted(name.path))
+        raise Refused(code, words) from refused
     await connection.ask(account.authorize(action, application, rest, name.query))
     return _Wanted(application, rest, account, _where(application, name.path))
 
