@@ -87,11 +87,11 @@ def test_no_stream_can_have_this_name(use: str, name: str, code: str) -> None:
 def test_another_play_replaces_the_one_before(logs: Logs) -> None:
     site = serve_in_memory()
     show(site)
-    viewer = site.play("elsewhere")
+    viewer = site.play("other")
     site.result(viewer.stream.play("show"))
     assert viewer.payloads[-6:] == payloads(gop(0))
     assert list(site.application.streams) == ["show"]
-    assert len(logs.about("no longer plays live/elsewhere: another play")) == 1
+    assert len(logs.about("no longer plays live/other: another play")) == 1
 
 
 def test_a_refused_play_leaves_the_one_before() -> None:
