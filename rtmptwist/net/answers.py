@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 ANSWER_TIMEOUT: Final = 30.0
 "Seconds: a server may ask somebody else first."
@@ -35,10 +34,8 @@ class Answers:
         answer: Deferred[Any] = Deferred(lambda _: self._forget(key))
         self._waiting[key] = answer
 
-        def too_late(result: object, seconds: float) -> object:
-            if isinstance(result, Failure) and result.check(CancelledError):
-                return Failure(TimeoutError(f"no answer to {what} within {seconds:g} s"))
-            return result
+        def too_late(_: object, seconds: float) -> None:
+            raise TimeoutError(f"no answer to {what} within {seconds:g} s")
 
         if patience is not None:
             answer.addTimeout(patience, self._clock, too_late)

@@ -28,7 +28,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
@@ -91,11 +91,9 @@ def connect(
         )
     )
 
-    def too_late(result: NetConnection | Failure, seconds: float) -> NetConnection | Failure:
-        if not isinstance(result, Failure) or not result.check(CancelledError):
-            return result
+    def too_late(_: object, seconds: float) -> NetConnection:
         missing = _MISSING[connection.session.state if connection.transport else None]
-        return Failure(TimeoutError(f"no {missing} within {seconds:g} s"))
+        raise TimeoutError(f"no {missing} within {seconds:g} s")
 
     return opening.addTimeout(timeout, reactor, too_late)
 
