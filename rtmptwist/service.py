@@ -161,14 +161,13 @@ class Sweeper(Service):
         """When memory runs short, those go first for whom most is waiting."""
         bound = self._site.config.limits.waiting
         total = sum(connection.writer.waiting for connection in connections)
-        if total <= bound:
-            return
-        for connection in sorted(connections, key=lambda c: c.writer.waiting, reverse=True):
+        if total > bound:
+            connections = sorted(connections, key=lambda connection: connection.writer.waiting)
+        while total > bound:
+            connection = connections.pop()
             waiting = connection.writer.waiting
             connection.abort(f"{waiting} bytes waited for it, and more than {bound} for all")
             total -= waiting
-            if total <= bound:
-                return
 
 
 class Farewell(Service):
