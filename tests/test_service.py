@@ -1,0 +1,342 @@
+"""From a configuration to a server that runs, looks after itself, and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+
+from rtmptwist.config.load import load
+from rtmptwist.net.client import NetConnection, Refusal
+from rtmptwist.net.connection import ServerConnection, ServerFactory
+from rtmptwist.net.listen import ListenerService
+from rtmptwist.service import make_service
+from tests.support.live import gop, headers, payloads, video
+from tests.support.logs import Logs
+from tests.support.memory import MemorySite, Spectator, result_of
+
+pytestmark = pytest.mark.usefixtures("logs")
+
+FILE = """
+[server]
+drain = 3s
+chunk_size = 4K
+
+[limits]
+connections = 50
+waiting = 1M
+waiting_per_viewer = 64K
+handshake_timeout = 2s
+connect_timeout = 4s
+ping_interval = 7s
+ping_timeout = 8s
+video_size = 1M
+commands_per_second = 20
+
+[listener main]
+endpoint = tcp:1935:interface=127.0.0.1
+    tcp:1936:interface=127.0.0.1
+
+[listener other]
+endpoint = tcp:1937:interface=127.0.0.1
+
+[app live]
+publish = anyone
+grace = 0s
+
+[app watch]
+play = 198.51.100.0/24
+
+[vhost a.example]
+aliases = b.example
+
+[vhost a.example / app live]
+publish = 192.0.2.0/24
+"""
+
+
+class House:
+    """A service over memory: its listeners' factory serves clients without sockets."""
+
+    def __init__(self, folder: Path, text: str = FILE) -> None:
+        path = folder / "site.ini"
+        path.write_text(text)
+        self.reactor = MemoryReactorClock()
+        self.service = make_service(load(path), self.reactor)
+        assert isinstance(self.service, MultiService)
+        listeners = [child for child in self.service if isinstance(child, ListenerService)]
+        factory = listeners[0].factory
+        assert isinstance(factory, ServerFactory)
+        assert all(listener.factory is factory for listener in listeners)
+        clock: Clock = self.reactor
+        self.site = MemorySite(factory.registry, factory, clock)
+        self.factory = factory
+
+    def start(self) -> House:
+        self.service.privilegedStartService()
+        self.service.startService()
+        return self
+
+    def pass_time(self, seconds: int) -> None:
+        """The service looks after everything; nobody else does."""
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            self.site.pump()
+
+    def stop(self) -> Deferred[Any]:
+        stopping: Deferred[Any] = self.service.stopService()
+        self.site.pump()
+        return stopping
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path).start()
+    yield house
+    if house.service.running:
+        house.stop()
+        house.pass_time(10)
+    assert house.reactor.calls == []
+
+
+def server_of(client: NetConnection) -> ServerConnection:
+    transport: Any = client.transport
+    connection = transport.other.protocol
+    assert isinstance(connection, ServerConnection)
+    return connection
+
+
+# -------------------------------------------------------------------- what it is
+
+
+def test_every_endpoint_is_listened_on_after_everything_else_is_ready(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    kinds = [type(child).__name__ for child in house.service]
+    assert kinds == ["Sweeper", "Farewell", *["ListenerService"] * 3, "Welcome"]
+    house.start()
+    assert [server[0] for server in house.reactor.tcpServers] == [1935, 1936, 1937]
+    house.stop()
+
+
+def test_what_the_file_says_is_what_connections_get(house: House) -> None:
+    care = house.factory.care
+    limits = care.limits
+    assert (limits.handshake_timeout, limits.connect_timeout) == (2.0, 4.0)
+    assert (limits.video_size, limits.commands_per_second) == (1 << 20, 20)
+    assert (care.ping_interval, care.ping_timeout) == (7.0, 8.0)
+    assert (care.chunk_size, care.waiting_size) == (4096, 65536)
+    assert house.site.registry.limits.connections == 50
+    client = house.site.client()
+    assert server_of(client).session.chunk_size == 4096
+
+
+def test_applications_by_host(house: House) -> None:
+    registry = house.site.registry
+    here, _ = registry.application("anything", "live")
+    there, _ = registry.application("a.example", "live")
+    alias, rest = registry.application("b.example", "live/x")
+    assert (here.host, there.host) == ("", "a.example")
+    assert here is not there
+    assert (alias, rest) == (there, "x")
+    assert registry.application("a.example", "watch")[0].settings is not None
+    assert here.settings.grace == 0.0
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "use", "code"),
+    [
+        ("rtmp://h/live", "203.0.113.1", "publish", None),
+        ("rtmp://a.example/live", "203.0.113.1", "publish", "NetStream.Publish.Denied"),
+        ("rtmp://b.example/live", "192.0.2.9", "publish", None),
+        ("rtmp://h/watch", "203.0.113.1", "publish", "NetStream.Publish.Denied"),
+        ("rtmp://h/watch", "203.0.113.1", "play", "NetStream.Play.Failed"),
+        ("rtmp://h/watch", "198.51.100.4", "play", None),
+        ("rtmp://a.example/live", "203.0.113.1", "play", None),
+    ],
+)
+def test_rules_by_application_and_host(
+    house: House, url: str, address: str, use: str, code: str | None
+) -> None:
+    site = house.site
+    stream = site.stream(site.client(url, address))
+    asking = stream.publish("show") if use == "publish" else stream.play("show")
+    if code is None:
+        site.result(asking)
+    else:
+        error = site.failure(asking)
+        assert isinstance(error, Refusal)
+        assert error.code == code
+
+
+# ------------------------------------------------------------------- once a second
+
+
+def test_time_limits_are_kept(house: House, logs: Logs) -> None:
+    class Mute:
+        def makeConnection(self, transport: Any) -> None: ...
+        def dataReceived(self, data: bytes) -> None: ...
+        def connectionLost(self, reason: object) -> None: ...
+
+    class Factory:
+        def buildProtocol(self, addr: object) -> Mute:
+            return Mute()
+
+    house.site.endpoint().connect(Factory())  # type: ignore[arg-type]
+    viewer = house.site.play("nobody")
+    house.pass_time(4)
+    assert len(logs.about("left: no handshake within 2 s")) == 1
+    assert len(house.site.connections) == 1
+    house.pass_time(60)
+    assert viewer.told[-1] == "Play.StreamNotFound"
+
+
+def test_the_sweeper_survives(house: House, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broken connection does not end the care for others, nor does anything else."""
+    site = house.site
+    first, second = site.client(), site.client()
+    swept: list[float] = []
+    server_of(second).sweep = swept.append  # type: ignore[assignment, method-assign]
+    server_of(first).sweep = None  # type: ignore[assignment, method-assign]
+    house.pass_time(2)
+    assert swept == [1.0, 2.0]
+    assert len(logs.about(f"sweep of {server_of(first).peer} failed")) == 2
+    del server_of(first).sweep
+    monkeypatch.setattr(site.registry, "sweep", None)
+    house.pass_time(2)
+    assert swept == [1.0, 2.0, 3.0, 4.0]
+    assert len(logs.about("sweep failed")) == 2
+    assert {type(bug) for bug in logs.forgive()} == {TypeError}
+
+
+def test_when_memory_runs_short_those_go_for_whom_most_is_waiting(
+    tmp_path: Path, logs: Logs
+) -> None:
+    text = FILE.replace("waiting_per_viewer = 64K", "waiting_per_viewer = 4M")
+    house = House(tmp_path, text).start()
+    clients = [house.site.client(address=f"192.0.2.{n}") for n in range(1, 5)]
+    for writes, client in zip((1, 1, 2, 4), clients, strict=True):
+        transport: Any = client.transport
+        transport.reading = False
+        for _ in range(writes):
+            server_of(client).writer.write(bytes(150_000))
+    house.pass_time(1)
+    assert [client.closed for client in clients] == [False, False, False, True]
+    (line,) = logs.about(" bytes waited for it, and more than 1048576 for all")
+    assert line.startswith("192.0.2.4:")
+    house.pass_time(1)
+    assert [client.closed for client in clients] == [False, False, False, True]
+    house.stop()
+    house.pass_time(5)
+
+
+def test_when_memory_runs_very_short_several_go(tmp_path: Path) -> None:
+    house = House(tmp_path, FILE.replace("64K", "4M")).start()
+    clients = [house.site.client(address=f"192.0.2.{n}") for n in range(1, 5)]
+    for client in clients:
+        transport: Any = client.transport
+        transport.reading = False
+        for _ in range(6):
+            server_of(client).writer.write(bytes(150_000))
+    house.pass_time(1)
+    assert sum(client.closed for client in clients) == 3
+    house.stop()
+    house.pass_time(5)
+
+
+# ---------------------------------------------------------------------- stopping
+
+
+def test_a_server_that_stops_says_so_and_waits_for_nobody_else(house: House) -> None:
+    site = house.site
+    publisher, viewer = Spectator(site.publish()), site.play()
+    for message in [*headers(), *gop(0)]:
+        publisher.stream.send(message)
+    site.pump()
+    codes: list[str] = []
+    viewer.connection.on_status = lambda info: codes.append(str(info["code"]))
+    stopping = house.stop()
+    assert viewer.payloads[-6:] == payloads(gop(0))
+    assert viewer.told[-1] == "Play.Stop"
+    assert codes == ["NetConnection.Connect.AppShutdown"]
+    assert publisher.connection.closed
+    assert site.connections == []
+    result_of(stopping)
+    assert house.reactor.calls == []
+    assert site.registry.applications()[0].streams == {}
+
+
+def test_who_does_not_read_gets_as_long_as_drain_says(tmp_path: Path) -> None:
+    house = House(tmp_path, FILE.replace("64K", "4M")).start()
+    site = house.site
+    viewer = site.play()
+    publisher = site.publish()
+    transport: Any = viewer.connection.transport
+    transport.reading = False
+    publisher.send(video(0, key=True, size=200_000))
+    site.pump()
+    stopping = house.stop()
+    house.reactor.advance(2.9)
+    site.pump()
+    assert not stopping.called
+    house.reactor.advance(0.2)
+    site.pump()
+    result_of(stopping)
+    assert viewer.connection.closed
+
+
+def test_a_transport_that_never_tells_of_its_end_does_not_keep_us(house: House) -> None:
+    viewer = house.site.play()
+    connection = server_of(viewer.connection)
+    transport: Any = connection.transport
+    transport.step = lambda _: False
+    stopping = house.stop()
+    house.pass_time(3)
+    assert not stopping.called
+    house.pass_time(2)
+    result_of(stopping)
+    transport.lose(ConnectionDone())
+    viewer.connection.abort()
+    house.site.pump()
+
+
+def test_a_server_without_guests_stops_at_once(house: House) -> None:
+    result_of(house.stop())
+
+
+def test_a_stopped_server_can_be_started_again(house: House) -> None:
+    result_of(house.stop())
+    house.start()
+    house.site.client()
+    assert len(house.site.connections) == 1
+
+
+# ----------------------------------------------------------------------- welcome
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("", "", "rtmp://localhost/live"),
+        ("tcp:1935:", "tcp:1938:", "rtmp://localhost:1938/live"),
+    ],
+)
+def test_a_newcomer_is_told_what_to_type(
+    tmp_path: Path, old: str, new: str, where: str, logs: Logs
+) -> None:
+    house = House(tmp_path, FILE.replace(old, new) if old else FILE).start()
+    assert len(logs.about(f"Server: {where}, Stream Key: test")) == 1
+    assert len(logs.about(f"watch: ffplay {where}/test")) == 1
+    house.stop()
+
+
+def test_where_nobody_may_publish_a_newcomer_is_told_nothing(tmp_path: Path, logs: Logs) -> None:
+    house = House(tmp_path, FILE.replace("publish = anyone", "publish = nobody")).start()
+    assert logs.about("ffplay") == []
+    house.stop()
