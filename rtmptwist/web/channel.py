@@ -14,13 +14,16 @@ from io import BytesIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request as WebRequest
 from twisted.web.server import Site
 
 from rtmptwist.net.listen import quick_ack
+from rtmptwist.web.eager import EagerTransport, eager
 
 BODY_SIZE: Final = 1 << 20
 "Bytes of a request's body: FFmpeg sends ten packets in one, librtmp one message."
@@ -83,23 +86,31 @@ class Channel(HTTPChannel):
 
         self._quick_ack: Callable[[], None] | None = None
 
-    def connectionMade(self) -> None:
+    def makeConnection(self, transport: ITransport) -> None:
         """Twisted: a client is there."""
-        super().connectionMade()
-        self._quick_ack = quick_ack(self.transport)
+        self._quick_ack = quick_ack(transport)
+        super().makeConnection(eager(transport))
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came."""
-        if self._quick_ack is not None:
-            # FFmpeg sends head and body apart, with Nagle's algorithm on: until the head is
-            # acknowledged, which Linux delays by 40 ms, the body waits
-            self._quick_ack()
         if not self.refused and not self.transport.disconnecting:
             self.bytes_received(data)
 
     def bytes_received(self, data: bytes) -> None:
         """Bytes to be looked at. Unlike HTTPChannel we do not start the time limit anew."""
+        self.acknowledge()
         LineReceiver.dataReceived(self, data)
+
+    def acknowledge(self) -> None:
+        """
+        Have what was received acknowledged at once, when a part of a request is still to come.
+
+        FFmpeg sends head and body apart, with Nagle's algorithm on: until the head is acknowledged,
+        which Linux delays by 40 ms, the body waits. (A whole request is acknowledged by its
+        answer.)
+        """
+        if self._quick_ack is not None:
+            self._quick_ack()
 
     def allHeadersReceived(self) -> None:
         """Twisted: the head is complete."""
@@ -135,6 +146,12 @@ class Channel(HTTPChannel):
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
         """Twisted: how time limits are measured."""
         return self._clock.callLater(period, func)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the connection is lost."""
+        if isinstance(self.transport, EagerTransport):
+            self.stopProducing()  # other transports say so themselves to who writes an answer
+        super().connectionLost(reason)
 
     def timeoutConnection(self) -> None:
         """Twisted: no (whole) request came in time."""

@@ -130,6 +130,8 @@ class ExpressChannel(Channel):
                 self._due = session_id
                 self._tunnels.enter(session_id, kind, number, body, self._reply)
         self._working = False
+        if self._head is not None:
+            self.acknowledge()
         if data:
             self._keep(data)
 
