@@ -22,8 +22,9 @@ from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
-from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
+from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.listen import ListenerService, listener
+from rtmptwist.net.server import Care, ServerFactory
 from rtmptwist.wire.limits import Limits
 
 RTMP_PORT: Final = 1935

@@ -15,8 +15,9 @@ from twisted.internet.testing import MemoryReactorClock
 
 from rtmptwist.config.load import load
 from rtmptwist.net.client import NetConnection, Refusal
-from rtmptwist.net.connection import ServerConnection, ServerFactory
+from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.listen import ListenerService
+from rtmptwist.net.server import ServerFactory
 from rtmptwist.service import make_service
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logs import Logs

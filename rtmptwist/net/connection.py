@@ -8,14 +8,12 @@ read, so that a slow login can be neither overtaken nor flooded.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,7 +23,7 @@ from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.listen import host_of, quick_ack
-from rtmptwist.net.liveness import PING_INTERVAL, PING_TIMEOUT, Liveness
+from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
@@ -41,72 +39,15 @@ from rtmptwist.wire.events import (
     Publish,
     Receive,
 )
-from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message
-from rtmptwist.wire.server import DEFAULT_CHUNK_SIZE, ServerSession
+from rtmptwist.wire.server import ServerSession
 from rtmptwist.wire.session import State
 from rtmptwist.wire.status import Status, StatusCode
 
+if TYPE_CHECKING:
+    from rtmptwist.net.server import Care
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Care:
-    """How patient a server is with its connections. Seconds, bytes."""
-
-    limits: Limits = field(default_factory=Limits)
-    chunk_size: int = DEFAULT_CHUNK_SIZE
-
-    decision_timeout: float = 30.0
-    "How long a login or another decision may take: FFmpeg waits for ever, librtmp for 30 s."
-
-    ping_interval: float = PING_INTERVAL
-    "A peer that sent nothing for so long is pinged."
-
-    ping_timeout: float = PING_TIMEOUT
-    "A peer that sends nothing after that either is dropped, and its stream name is free again."
-
-    waiting_size: int = 4 << 20
-    "Bytes that may wait for one peer: a batch, a burst and replies. Beyond, it is dropped."
-
-    linger: float = 5.0
-    "How long a closed connection may take to send what is left."
-
-
-class ServerFactory(Factory):
-    """Makes the connections of one listener; all listeners share one registry and one gate."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        registry: Registry,
-        gate: Gate,
-        clock: IReactorTime,
-        *,
-        care: Care | None = None,
-        beat: Beat | None = None,
-        versions: frozenset[int] = frozenset({3}),
-        random: Callable[[int], bytes] = os.urandom,
-    ) -> None:
-        """`versions` are the first bytes served (3: RTMP; 6, 8, 9: RTMPE)."""
-        self.registry = registry
-        self.gate = gate
-        self.clock = clock
-        self.care = care or Care()
-        self.beat = beat or Beat(clock, longest=0)
-        self._versions = versions
-        self._random = random
-
-    def buildProtocol(self, addr: IAddress | None) -> ServerConnection:  # noqa: ARG002 - Twisted's
-        """A connection with a fresh session."""
-        session = ServerSession(
-            random=self._random,
-            limits=self.care.limits,
-            versions=self._versions,
-            chunk_size=self.care.chunk_size,
-        )
-        return ServerConnection(session, self.registry, self.gate, self.clock, self.care, self.beat)
 
 
 class ServerConnection(Protocol):

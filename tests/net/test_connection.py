@@ -12,7 +12,8 @@ from twisted.internet.error import ConnectionClosed
 from rtmptwist.live.errors import Refused
 from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.client import NetConnection, Refusal
-from rtmptwist.net.connection import Care, ServerConnection
+from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.server import Care
 from rtmptwist.wire import control
 from rtmptwist.wire.client import ClientSession
 from rtmptwist.wire.command import Command

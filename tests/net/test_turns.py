@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from rtmptwist.amf.values import Value
 from rtmptwist.live.registry import VirtualHost
 from rtmptwist.net.client import Refusal
-from rtmptwist.net.connection import Care
+from rtmptwist.net.server import Care
 from rtmptwist.wire.command import Command
 from tests.support.live import Settings, gop, headers, payloads, stored
 from tests.support.logs import Logs

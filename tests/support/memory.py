@@ -32,7 +32,8 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import ConnectionLimits, StreamSettings
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.client import NetConnection, NetStream, connect
-from rtmptwist.net.connection import Care, ServerConnection, ServerFactory
+from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.server import Care, ServerFactory
 from tests.support.live import Bounds, Settings
 from tests.support.pair import randomness
 
@@ -70,7 +71,7 @@ class MemoryTransport:
     # ITransport
 
     def write(self, data: bytes) -> None:
-        if self.lost or self.aborted or (self.disconnecting and self.producer is None):
+        if self.lost or self.aborted:
             return
         self.written += data
         self.history += data
@@ -150,7 +151,7 @@ class MemoryTransport:
             self._paused = False
             self.producer.resumeProducing()
             return True
-        if not self.written and self.disconnecting and self.producer is None:
+        if not self.written and self.disconnecting and (self.producer is None or self._streaming):
             self.lose(ConnectionDone())
             other.ended = True
             return True
