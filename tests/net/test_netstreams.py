@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from zope.interface import implementer
 
 from rtmptwist.config.schema import VirtualHost
 from rtmptwist.net.client import connect
 from tests.support.guests import live, reactor, refused, serving
 from tests.support.live import gop, headers, payloads
+from tests.support.logs import Logs
 from tests.support.reactor import reactor_test
 
 
@@ -215,43 +211,26 @@ async def test_hosts_see_nothing_of_each_other() -> None:
 # -------------------------------------------------------------------------------------- logs
 
 
-@contextmanager
-def logged() -> Iterator[list[str]]:
-    """All that is logged meanwhile, as an operator reads it."""
-    lines: list[str] = []
-
-    @implementer(ILogObserver)
-    def observe(event: LogEvent) -> None:
-        lines.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    try:
-        yield lines
-    finally:
-        globalLogPublisher.removeObserver(observe)
-
-
 @reactor_test
-async def test_no_secret_is_logged() -> None:
+async def test_no_secret_is_logged(logs: Logs) -> None:
     """Queries may hold tokens, and a long name is what other services call a stream key."""
     key = "sk-SECRET-0123456789"
-    with logged() as lines:
-        async with serving(live(takeover="reject", grace=0.0, wait=0.1)) as host:
-            app = "live?password=SECRET"
-            publisher = await host.publish(f"{key}?token=SECRET", app=app)
-            await publisher.feed(*headers(), *gop(0))
-            viewer = await host.play(f"{key}?token=SECRET", app=app)
-            guest = await host.guest(app=app)
-            await refused(guest.stream.publish(f"{key}?token=SECRET"))
-            guest = await host.guest(app=app)
-            await refused(guest.stream.publish("a/../SECRET?token=SECRET"))
-            guest = await host.guest(app=app)
-            await refused(guest.stream.play(f"{key}-none?token=SECRET", 0.0))
-            await refused(guest.connection.call("SECRET"))
-            await refused(host.connect("nosuch?password=SECRET"))
-            publisher.stream.close()
-            await viewer.until_told("Play.UnpublishNotify")
-    text = "\n".join(lines)
+    async with serving(live(takeover="reject", grace=0.0, wait=0.1)) as host:
+        app = "live?password=SECRET"
+        publisher = await host.publish(f"{key}?token=SECRET", app=app)
+        await publisher.feed(*headers(), *gop(0))
+        viewer = await host.play(f"{key}?token=SECRET", app=app)
+        guest = await host.guest(app=app)
+        await refused(guest.stream.publish(f"{key}?token=SECRET"))
+        guest = await host.guest(app=app)
+        await refused(guest.stream.publish("a/../SECRET?token=SECRET"))
+        guest = await host.guest(app=app)
+        await refused(guest.stream.play(f"{key}-none?token=SECRET", 0.0))
+        await refused(guest.connection.call("SECRET"))
+        await refused(host.connect("nosuch?password=SECRET"))
+        publisher.stream.close()
+        await viewer.until_told("Play.UnpublishNotify")
+    text = "\n".join(logs.about(""))
     assert "publishes live/sk-…" in text
     assert "plays live/sk-…" in text
     assert text.count("refused") >= 4
