@@ -19,9 +19,11 @@ from rtmptwist.media.packet import Content, Kind
 from rtmptwist.media.tag import Tag, audio_tag, video_tag
 from rtmptwist.wire.message import Message, MessageType
 
-PICTURE_TIMEOUT: Final = 3000
+PATIENCE: Final = 3000
 """
-Milliseconds of sound after which a publisher that took over a stream with pictures has none itself.
+Milliseconds that the sound of a publisher who goes on with a stream waits for its first key frame.
+
+Encoders begin with one; who has not sent any by then has a very long GOP, or no pictures at all.
 """
 
 _AUDIO: Final = int(MessageType.AUDIO)
@@ -50,6 +52,9 @@ class Phase(Enum):
     HELD = "held"
     "Goes on with a stream: nothing but headers counts until its first key frame."
 
+    SOUND = "sound"
+    "Goes on with a stream, without pictures as long as there is no key frame."
+
     RUNNING = "running"
     ENDED = "ended"
 
@@ -60,9 +65,8 @@ class Inlet:
     __slots__ = (
         "_audience",
         "_dropped",
-        "_first_other",
+        "_first_sound",
         "_left",
-        "_pictures",
         "_start",
         "_steady",
         "_timeline",
@@ -96,10 +100,8 @@ class Inlet:
         self._dropped = 0
         self._start = (window.head, window.total_size)
         self._total: InletMeter | None = None
-        self._pictures = False
-        "While held: it has sent some video,"
-        self._first_other: int | None = None
-        "and the timestamp of the first message that is none."
+        self._first_sound: int | None = None
+        "Its timestamp, while it waits for a key frame."
 
     # The path of every message: keep it short.
 
@@ -162,44 +164,49 @@ class Inlet:
         if phase is Phase.ENDED:
             return False
         if tag.coded:
-            return self._begin(tag, message.timestamp)
+            return self._counts(tag, message.timestamp)
         if tag.content is Content.OPAQUE:
-            if phase is Phase.RUNNING or self._begin(tag, message.timestamp):
+            if phase is Phase.RUNNING or self._counts(tag, message.timestamp):
                 time = self._timeline.media(message.timestamp)
                 self._window.append(_at(message, time))
             return False
         self._push_aside(tag, message)
         return False
 
-    def _begin(self, tag: Tag, timestamp: int) -> bool:
-        """The first frame came: begin, unless it is one that viewers of the stream cannot use."""
-        held = self.phase is Phase.HELD
-        if held and not self._usable(tag, timestamp):
-            self._dropped += 1
-            return False
-        if self.phase is not Phase.OPENING:
-            self._audience.published()
+    def _counts(self, tag: Tag, timestamp: int) -> bool:
+        """Whether viewers can use a frame that comes before the inlet runs."""
+        phase, following = self.phase, Phase.RUNNING
+        if phase in (Phase.HELD, Phase.SOUND) and not tag.keyframe:
+            if tag.coded and tag.kind is Kind.VIDEO:
+                usable = False  # it depends on pictures that they never got
+            else:
+                usable = phase is Phase.SOUND or self._waited(timestamp)
+            if not usable:
+                self._dropped += 1
+                return False
+            following = Phase.SOUND
+        if following is not phase:
+            self._begin(following)
+        return True
+
+    def _waited(self, timestamp: int) -> bool:
+        """Whether sound has waited for its picture long enough, if there is one to wait for."""
+        if self._first_sound is None:
+            self._first_sound = timestamp
+        return not self._window.pictures or timestamp - self._first_sound >= PATIENCE
+
+    def _begin(self, following: Phase) -> None:
+        """The first frame came, or the first picture after sound."""
         window = self._window
+        if self.phase in (Phase.NEW, Phase.HELD):
+            self._audience.published()
+        if following is Phase.SOUND:
+            window.lose_pictures()
         window.headers.settle(window.head - 1)
         if window.begun is None:
             window.begun = window.head
-        self.phase = Phase.RUNNING
-        self._steady = True
-        return True
-
-    def _usable(self, tag: Tag, timestamp: int) -> bool:
-        """Whether viewers of another publisher's stream can go on with this frame."""
-        window = self._window
-        if tag.keyframe or not window.pictures:
-            return True
-        if tag.coded and tag.kind is Kind.VIDEO:
-            self._pictures = True
-        elif self._first_other is None:
-            self._first_other = timestamp
-        elif timestamp - self._first_other >= PICTURE_TIMEOUT and not self._pictures:
-            window.lose_pictures()
-            return True
-        return False
+        self.phase = following
+        self._steady = following is Phase.RUNNING
 
     def _push_aside(self, tag: Tag, message: Message) -> None:
         """Take a header, or a mark without a frame: their timestamps mean little."""
@@ -219,7 +226,6 @@ class Inlet:
             if held and not new:
                 return  # viewers have it
             if tag.kind is Kind.VIDEO:
-                self._pictures = True
                 window.picture = window.head
                 if new and 0 in tag.slot.tracks and tag.content is Content.SEQUENCE_HEADER:
                     window.start = None  # what came before is for another decoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtmptwist.live.errors import Refused
-from rtmptwist.live.inlet import PICTURE_TIMEOUT, Phase
+from rtmptwist.live.inlet import PATIENCE, Phase
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import StatusCode
@@ -261,7 +261,7 @@ def test_a_publisher_without_pictures_takes_a_stream_with_pictures_over() -> Non
     new = stage.publish("first")
     before = len(viewer.messages)
     feed(new, aac_header())
-    for time in range(0, PICTURE_TIMEOUT + 200, 100):
+    for time in range(0, PATIENCE + 200, 100):
         feed(new, audio(time))
     assert viewer.payloads[before:] == payloads([audio(3000), audio(3100)])
     assert viewer.times[before:] == [120, 220]
@@ -280,15 +280,21 @@ def test_who_waits_for_a_picture_of_a_stream_that_loses_them_hears_it() -> None:
     assert waiting.payloads == payloads([opaque[2], audio(3010)])
 
 
-def test_a_publisher_whose_key_frame_is_late_is_waited_for() -> None:
-    stage, viewer, _inlet = on_air()
+def test_a_publisher_whose_key_frame_is_late_is_heard_before() -> None:
+    """No picture is shown that cannot be decoded."""
+    stage, viewer, _ = on_air()
     new = stage.publish("first")
     before = len(viewer.messages)
-    feed(new, video(0))
-    for time in range(0, PICTURE_TIMEOUT + 200, 100):
+    feed(new, *headers(), video(0))
+    for time in range(0, PATIENCE + 200, 100):
         feed(new, audio(time))
+    feed(new, video(3150))
+    late = stage.watch()
     feed(new, *gop(9000))
-    assert viewer.payloads[before:] == payloads(gop(9000))
+    assert viewer.payloads[before:] == payloads([audio(3000), audio(3100), *gop(9000)])
+    assert viewer.told == ["published", "published"]
+    assert late.payloads == HEADERS + payloads(gop(9000))
+    assert new.meter.dropped == 1 + 30 + 1
 
 
 def test_a_publisher_with_pictures_takes_a_stream_without_over() -> None:
@@ -302,11 +308,14 @@ def test_a_publisher_with_pictures_takes_a_stream_without_over() -> None:
 
 
 def test_sound_taken_over_goes_on_at_once() -> None:
+    """And should pictures follow, they begin with a key frame."""
     stage = Stage()
     viewer = stage.watch()
     feed(stage.publish(), aac_header(), audio(0), audio(23))
-    feed(stage.publish(), aac_header(), audio(500))
-    assert viewer.times == [0, 0, 23, 46]
+    new = stage.publish()
+    feed(new, aac_header(), audio(500), video(510), audio(523), *gop(530))
+    assert viewer.payloads[3:] == payloads([audio(500), audio(523), *gop(530)])
+    assert viewer.times[:6] == [0, 0, 23, 46, 69, 76]
 
 
 def test_a_takeover_before_the_first_frame_is_a_beginning() -> None:
