@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from rtmptwist.net.beat import FEW, MERGE, SLICE, Beat, Reader
+from rtmptwist.net.beat import FEW, MERGE, READ_SIZE, READS, SLICE, Beat, Reader
 
 
 class FakeSource:
@@ -96,6 +96,47 @@ def test_many_are_read_together(house: House) -> None:
     assert (first.got, last.got) == ([b"onetwo"], [b"three"])
     house.pass_time()
     assert len(first.got) == 1, "nothing more came"
+
+
+def test_a_fast_publisher_is_read_whole(house: House) -> None:
+    """One read in a beat would hold every publisher at 64 KiB in 25 or 100 ms."""
+    first, *_ = house.join(FEW + 1)
+    first.far.setblocking(False)
+    sent = first.far.send(bytes(150_000))
+    assert sent > 2 * READ_SIZE
+    house.pass_time()
+    assert sum(map(len, first.got)) == sent
+    first.far.send(bytes(READ_SIZE))
+    house.pass_time()
+    assert sum(map(len, first.got)) == sent + READ_SIZE
+
+
+def test_one_publisher_does_not_keep_the_others_waiting(house: House) -> None:
+    first, *_ = house.join(FEW + 1)
+
+    def more(data: bytes) -> None:
+        first.got.append(data)
+        first.far.send(bytes(READ_SIZE))
+
+    first.reader._receive = more
+    first.far.send(bytes(READ_SIZE))
+    house.pass_time()
+    assert len(first.got) == READS
+
+
+def test_who_leaves_while_it_is_read_is_read_no_further(house: House) -> None:
+    """It waits for a decision, say."""
+    first, *_ = house.join(FEW + 1)
+
+    def leave(data: bytes) -> None:
+        first.got.append(data)
+        house.beat.leave(first.reader)
+
+    first.reader._receive = leave
+    first.far.send(bytes(READ_SIZE + 10))
+    house.pass_time()
+    assert [len(data) for data in first.got] == [READ_SIZE]
+    assert first.source.by_reactor
 
 
 def test_more_than_a_slice_lets_others_be_heard_between(house: House) -> None:
