@@ -160,7 +160,7 @@ class ServerSession(Session):
 
     def _command(self, command: Command) -> None:
         if self.state is State.HANDSHAKEN and command.name != "connect":
-            raise RemoteProtocolError(f"{command.name[:64]} before a connect was accepted")
+            raise RemoteProtocolError(f"{command.name[:64]!r} before a connect was accepted")
         answer = _COMMANDS.get(command.name)
         if answer is not None:
             answer(self, command)

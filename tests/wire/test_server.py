@@ -189,7 +189,7 @@ def test_what_follows_a_connect_waits_for_its_decision() -> None:
 
 @pytest.mark.parametrize("name", ["createStream", "publish", "anything"])
 def test_commands_before_connect_are_refused(name: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"{name} before a connect"):
+    with pytest.raises(RemoteProtocolError, match=f"{name!r} before a connect"):
         bare_server().receive(encode_full(Command(name, 1.0).message(), 3, 128))
 
 
