@@ -2,8 +2,8 @@
 A server and its clients in one process: no sockets, no real time.
 
 `serve_in_memory()` gives both, joined by transports that behave as Twisted's TCP ones do, as far as
-a protocol can tell. Whatever else shall carry the bytes goes around `MemorySite.factory` and
-`MemorySite.endpoint()`: TLS, a front door, a tunnel.
+a protocol can tell. Whatever else shall carry the bytes (TLS, a front door, a tunnel) goes around
+both ends by `MemorySite.wrap`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.task import Clock
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,6 +39,7 @@ from tests.support.live import Bounds, Settings
 from tests.support.pair import randomness
 
 T = TypeVar("T")
+Wrap = Callable[[IProtocolFactory], IProtocolFactory]
 
 HIGH_WATER: Final = 64 * 1024
 "Bytes that a transport takes before it says that it has enough, as Twisted's."
@@ -185,10 +187,17 @@ class MemoryEndpoint:
         server.other, client.other = client, server
         self._site.transports += [server, client]
         server.protocol = self._factory.buildProtocol(self._peer)
-        client.protocol = protocolFactory.buildProtocol(here)
+        client.protocol = self._site.around_client(protocolFactory).buildProtocol(here)
         server.protocol.makeConnection(server)
         client.protocol.makeConnection(client)
-        return succeed(client.protocol)
+        protocol = client.protocol
+        while isinstance(protocol, ProtocolWrapper):
+            protocol = protocol.wrappedProtocol
+        return succeed(protocol)
+
+
+def _as_it_is(factory: IProtocolFactory) -> IProtocolFactory:
+    return factory
 
 
 class MemorySite:
@@ -203,7 +212,14 @@ class MemorySite:
         self.transports: list[MemoryTransport] = []
         self.piece = 1 << 30
         "Bytes that are delivered at a time."
+        self.around_client: Wrap = _as_it_is
         self._ports = iter(range(50_000, 60_000))
+
+    def wrap(self, server: Wrap, client: Wrap) -> MemorySite:
+        """Put something around both ends of every connection to come; give it `clock`."""
+        self.factory = server(self.factory)
+        self.around_client = client
+        return self
 
     # Time and network.
 
