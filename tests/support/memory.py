@@ -205,9 +205,9 @@ class MemorySite:
 
     URL: Final = "rtmp://example.org/live"
 
-    def __init__(self, registry: Registry, factory: ServerFactory, clock: Clock) -> None:
+    def __init__(self, registry: Registry, factory: IProtocolFactory, clock: Clock) -> None:
         self.registry = registry
-        self.factory: IProtocolFactory = factory
+        self.factory = factory
         self.clock = clock
         self.transports: list[MemoryTransport] = []
         self.piece = 1 << 30
