@@ -14,18 +14,13 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from rtmptwist.auth.gate import AddressGate
-from rtmptwist.config import schema
 from rtmptwist.config.convert import NOBODY
 from rtmptwist.config.schema import Config
-from rtmptwist.live.access import Action
-from rtmptwist.live.application import Application
-from rtmptwist.live.registry import Registry, VirtualHost
-from rtmptwist.net.beat import Beat
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.net.listen import ListenerService, listener
-from rtmptwist.net.server import Care, ServerFactory
-from rtmptwist.wire.limits import Limits
+from rtmptwist.net.frontdoor import Visitor
+from rtmptwist.net.listen import ListenerService
+from rtmptwist.net.tls import renewal
+from rtmptwist.site import Site
 
 RTMP_PORT: Final = 1935
 "What clients take when a URL names none."
@@ -42,60 +37,12 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     site = Site(config, reactor)
     parent = MultiService()
     listeners = site.listeners()
-    for child in (Sweeper(site), Farewell(site), *listeners, Welcome(config, listeners)):
+    children: list[Any] = [Sweeper(site), Farewell(site)]
+    if site.tls:
+        children.append(renewal(site.tls, reactor))
+    for child in (*children, *listeners, Welcome(config, listeners)):
         child.setServiceParent(parent)
     return parent
-
-
-class Site:
-    """The parts that all listeners share: registry, gate, and how patient we are."""
-
-    def __init__(self, config: Config, reactor: Any) -> None:
-        self.config = config
-        self.reactor = reactor
-        limits = config.limits
-        settings: dict[Application, schema.App] = {}
-        hosts = []
-        for host in config.vhosts:
-            applications = {
-                Application(app.name, app, reactor, host=host.name): app
-                for app in host.apps.values()
-            }
-            settings.update(applications)
-            hosts.append(VirtualHost(host.name, applications, host.aliases))
-        self.registry = Registry(hosts, limits, reactor)
-        self.gate = AddressGate(
-            {
-                application: {Action.PUBLISH: app.publish, Action.PLAY: app.play}
-                for application, app in settings.items()
-            }
-        )
-        self.care = Care(
-            limits=Limits(
-                handshake_timeout=limits.handshake_timeout,
-                connect_timeout=limits.connect_timeout,
-                video_size=limits.video_size,
-                commands_per_second=limits.commands_per_second,
-            ),
-            chunk_size=config.server.chunk_size,
-            ping_interval=limits.ping_interval,
-            ping_timeout=limits.ping_timeout,
-            waiting_size=limits.waiting_per_viewer,
-        )
-
-    def listeners(self) -> list[ListenerService]:
-        """One service for every endpoint."""
-        beat = Beat(self.reactor, self.config.server.gather)
-        factory = ServerFactory(self.registry, self.gate, self.reactor, care=self.care, beat=beat)
-        return [
-            listener(self.reactor, endpoint, factory, section.name)
-            for section in self.config.listeners
-            for endpoint in section.endpoint
-        ]
-
-    def connections(self) -> list[ServerConnection]:
-        """Those that are open now."""
-        return [c for c in self.registry.connections if isinstance(c, ServerConnection)]
 
 
 class Welcome(Service):
@@ -147,13 +94,16 @@ class Sweeper(Service):
         site = self._site
         connections = site.connections()
         now = site.reactor.seconds()
-        for connection in connections:
+        guests: list[ServerConnection | Visitor] = [*connections, *site.visitors()]
+        for guest in guests:
             try:
-                connection.sweep(now)
+                guest.sweep(now)
             except Exception:  # one broken connection must not end the care for all others
-                self.log.failure("sweep of {peer} failed", peer=connection.peer)
+                self.log.failure("sweep of {peer} failed", peer=guest.peer)
         try:
             self._relieve(connections)
+            for tunnels in site.tunnels:
+                tunnels.sweep()
             site.registry.sweep()
         except Exception:  # nor must anything else
             self.log.failure("sweep failed")
@@ -186,6 +136,14 @@ class Farewell(Service):
         for application in site.registry.applications():
             application.close("the server is shutting down")
         # a transport that never tells of its end must not keep us
-        return DeferredList(gone, consumeErrors=True).addTimeout(
+        farewell = DeferredList(gone, consumeErrors=True).addTimeout(
             drain + LAST_WORD, site.reactor, lambda *_: []
         )
+        return farewell.addCallback(self._lock_up)
+
+    def _lock_up(self, _: object) -> None:
+        """Nobody is left but whoever stands at the door, or holds it open for a tunnel."""
+        for tunnels in self._site.tunnels:
+            tunnels.close()
+        for visitor in self._site.visitors():
+            visitor.leave()

@@ -43,8 +43,17 @@ class Options(usage.Options):
         except ConfigError as error:
             raise usage.UsageError(f"the configuration cannot be used:\n{error}") from error
         if self["check"]:
+            self._check_files()
             sys.stdout.write(f"{path}: ok\n")
             raise SystemExit(0)
+
+    def _check_files(self) -> None:
+        from rtmptwist.site import SiteError, check  # which brings a reactor, too early for twistd
+
+        try:
+            check(self.config)
+        except SiteError as error:
+            raise usage.UsageError(f"the configuration cannot be used:\n{error}") from error
 
 
 def makeService(options: Options) -> IService:
@@ -52,9 +61,13 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     from rtmptwist.service import make_service
+    from rtmptwist.site import SiteError
 
     parent = MultiService()
-    make_service(options.config, reactor).setServiceParent(parent)
+    try:
+        make_service(options.config, reactor).setServiceParent(parent)
+    except SiteError as error:
+        raise SystemExit(f"twistd rtmp: the configuration cannot be used:\n{error}") from error
     CleanExit(reactor).setServiceParent(parent)
     return parent
 

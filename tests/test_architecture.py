@@ -30,8 +30,9 @@ ROOMS: dict[str, set[str]] = {
     **dict.fromkeys(UPPER, EDGES),
     "plugins": {"interfaces"},
     "config": set(),
-    "service": EDGES | UPPER | {"plugins", "config"},
-    "tap": {"service", "config"},
+    "site": EDGES | UPPER | {"plugins", "config"},
+    "service": EDGES | UPPER | {"plugins", "config", "site"},
+    "tap": {"service", "site", "config"},
 }
 "What each room of rtmptwist may import of the others."
 

@@ -186,6 +186,23 @@ class Folder(Converter[Path]):
         return str(value)
 
 
+class Place(Converter[Path | None]):
+    """A file or folder, seen as `Folder` is, or a word that stands for None."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def read(self, text: str) -> Path | None:
+        if text == self._word:
+            return None
+        if not text or "\0" in text:
+            raise wrong(text, f"a path, or {self._word}")
+        return Path(text)
+
+    def show(self, value: Path | None) -> str:
+        return self._word if value is None else str(value)
+
+
 def _split(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 

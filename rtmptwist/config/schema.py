@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 from rtmptwist.config.convert import (
     ANYONE,
@@ -28,6 +28,7 @@ from rtmptwist.config.convert import (
     Lines,
     Network,
     Networks,
+    Place,
     ServerEndpoint,
     Size,
     Who,
@@ -51,6 +52,7 @@ class Limits:
 
     connections: Annotated[int, Count(1, 1_000_000)] = 10_000
     connections_per_address: Annotated[int, Count(1, 1_000_000)] = 256
+    tunnels_per_address: Annotated[int, Count(1, 1_000_000)] = 16
     trusted: Annotated[tuple[Network, ...], Networks()] = LOOPBACK
     waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
     waiting_per_viewer: Annotated[int, Size(1 << 16, 1 << 40)] = 4 << 20
@@ -62,13 +64,21 @@ class Limits:
     commands_per_second: Annotated[int, Count(1, 100_000)] = 100
 
 
+VARIANTS: Final = ("rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """`[listener NAME]`: where we listen, and what is served there."""
 
     name: str
     endpoint: Annotated[tuple[str, ...], Lines(ServerEndpoint())] = ()
-    serve: Annotated[frozenset[str], Words("rtmp")] = frozenset({"rtmp"})
+    serve: Annotated[frozenset[str], Words(*VARIANTS)] = frozenset({"rtmp"})
+    certificate: Annotated[Path | None, Place("auto")] = None
+    tls_max: Annotated[str, Choice("1.2", "1.3")] = "1.3"
+    client_ca: Annotated[Path | None, Place("none")] = None
+    client_certificate: Annotated[str, Choice("optional", "required")] = "optional"
+    proxies: Annotated[tuple[Network, ...], Networks()] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

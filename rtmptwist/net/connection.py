@@ -25,6 +25,7 @@ from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
+from rtmptwist.net.tunnel import Tunnel, Use
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
@@ -220,14 +221,14 @@ class ServerConnection(Protocol):
             return
         transport: Any = self.transport
         self._turn = turn
-        self._mind_beat()
+        self.mind_transport()
         transport.pauseProducing()
 
         def decided(_: object) -> None:
             self._turn = None
             if not self._lost:
                 transport.resumeProducing()
-                self._mind_beat()
+                self.mind_transport()
                 self.dataReceived(b"")
 
         turn.addTimeout(self.care.decision_timeout, self.clock)
@@ -290,17 +291,22 @@ class ServerConnection(Protocol):
     def settled(self) -> None:
         """Publishing or playing has begun: the time for hurried acknowledgements is over."""
         self._quick_ack = None
-        self._mind_beat()
+        self.mind_transport()
 
-    def _mind_beat(self) -> None:
-        """A publisher may be read together with others, unless it waits for a decision."""
+    def mind_transport(self) -> None:
+        """
+        Tell how it is used: a publisher may be read together with others, unless it waits for a
+        decision; a tunnel treats players and publishers differently.
+        """
+        transport: Any = self.transport
         reader = self._reader
         publishing = [s for s in self.streams.values() if isinstance(s, Publishing)]
         publishes = (
             bool(publishing) and self._turn is None and self.session.state is State.CONNECTED
         )
+        if isinstance(transport, Tunnel) and self.session.state is State.CONNECTED:
+            transport.use = Use.PUBLISHING if publishing else Use.PLAYING
         if publishes and reader is None:
-            transport: Any = self.transport
             plain = plain_socket(transport)
             if plain is not None:
                 self._reader = Reader(transport, plain, self.dataReceived)
@@ -321,12 +327,12 @@ class ServerConnection(Protocol):
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
             stream.close(reason, wanted=True)
-            self._mind_beat()
+            self.mind_transport()
 
     def drop_stream(self, stream_id: int) -> None:
         """Forget a NetStream that has ended by itself."""
         self.streams.pop(stream_id, None)
-        self._mind_beat()
+        self.mind_transport()
 
     def finish_if_unused(self, reason: str) -> None:
         """
@@ -374,7 +380,7 @@ class ServerConnection(Protocol):
         due = self.session.deciding
         self.session.close()
         self._reason = self._reason or reason
-        self._mind_beat()
+        self.mind_transport()
         if due and self._turn is not None:
             self._turn.cancel()
 

@@ -96,13 +96,16 @@ class Visitor(Protocol):
     def __init__(self, door: FrontDoor) -> None:
         self._door = door
         self.address = ""
+        self.peer = ""
+        "As logs call it."
+
         self.since = door.clock.seconds()
         self._inner: IProtocol | None = None
 
     def connectionMade(self) -> None:
         """Twisted: somebody is there."""
         transport: Any = self.transport
-        self.address = host_of(transport.getPeer())
+        self.address = self.peer = host_of(transport.getPeer())
         try:
             self._door.registry.admit(self)
         except Refused as refused:
@@ -149,8 +152,8 @@ class Visitor(Protocol):
             transport: Any = self.transport
             transport.abortConnection()
 
-    def shut_down(self, linger: float) -> None:  # noqa: ARG002 - as a connection
-        """The server stops: nothing is owed to a visitor; an HTTP request ends with its tunnel."""
+    def leave(self) -> None:
+        """The server stops: nothing is owed to a visitor."""
         transport: Any = self.transport
         transport.loseConnection()
 

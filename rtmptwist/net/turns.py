@@ -45,6 +45,7 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
     account = await connection.ask(connection.gate.login(visitor))
     connection.target, connection.account = target, account
     connection.session.accept(event)
+    connection.mind_transport()
     agent = event.properties.get("flashVer")
     connection.log.info(
         "{peer} connected to {app} as {account} ({agent})",

@@ -177,7 +177,7 @@ takeover = any
             f' {endpoint}; did you mean "tcp"?'
         ),
         "site.ini:12: [listener main] endpoint: '99999'; expected a port from 0 to 65535",
-        "site.ini:13: [listener main] serve: 'rtmsp'; expected rtmp; did you mean \"rtmp\"?",
+        "site.ini:13: [listener main] serve: 'rtmsp'; expected rtmp, rtmpe, rtmps, rtmpt, rtmpte or rtmpts; did you mean \"rtmp\"?",
         "site.ini:14: [listener]: unknown section; expected [listener NAME]",
         (
             "site.ini:15: [listener two] endpoint: missing;"

@@ -72,7 +72,10 @@ def test_it_explains_nothing_else() -> None:
 def test_it_works_as_it_stands() -> None:
     config = load(SITE)
     assert config.server.state == SITE.parents[1] / "var"
-    assert [listener.endpoint for listener in config.listeners] == [("tcp6:1935:backlog=1024",)]
+    assert {listener.endpoint: listener.serve for listener in config.listeners} == {
+        ("tcp6:1935:backlog=1024",): {"rtmp", "rtmpe", "rtmpt", "rtmpte"},
+        ("tcp6:8443:backlog=1024",): {"rtmps", "rtmpts"},
+    }
     (vhost,) = config.vhosts
     assert list(vhost.apps) == ["live"]
     assert vhost.apps["live"].publish.anyone

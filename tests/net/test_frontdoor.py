@@ -150,9 +150,9 @@ def test_who_has_spoken_is_no_longer_ours_to_time() -> None:
     assert not transport.disconnected
 
 
-def test_shut_down_closes() -> None:
+def test_leaving_closes() -> None:
     visitor, transport = House().visit()
-    visitor.shut_down(1.0)
+    visitor.leave()
     assert transport.disconnecting
 
 

@@ -1,0 +1,307 @@
+"""
+The certificates of a listener: by host name, and read again when their files change.
+
+Where they come from:
+
+| source | for |
+|---|---|
+| `SelfMade` | a server without a certificate of its own: signs one for itself, once |
+| `OneFile` | one PEM file with key and chain in any order, or the key in a second file |
+| `Folder` | one such file for each host name |
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from twisted.logger import Logger
+
+from rtmptwist.net.certificate import (
+    SELF_MADE_FOR,
+    Certificate,
+    CertificateError,
+    make_certificate,
+    pem_certificates,
+    read_certificate,
+)
+
+DAY: Final = 86400.0
+
+REMINDER: Final = 21 * DAY
+"Seconds before its end from which on a certificate is warned of: ACME renews 30 days before."
+
+SELF_MADE_NAME: Final = "certificate.pem"
+
+Pair = tuple[Path, Path]
+"The file with the certificate and the one with its key; often the same."
+
+
+class Source(Protocol):
+    """Where certificates come from."""
+
+    def pairs(self) -> Sequence[Pair]:
+        """
+        The files to read, that of the default certificate first. Asked again and again.
+
+        Raises:
+            CertificateError: there are none.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OneFile:
+    """One certificate, for every host name."""
+
+    path: Path
+    key_path: Path | None = None
+
+    def pairs(self) -> Sequence[Pair]:
+        """That file."""
+        return [(self.path, self.key_path or self.path)]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """
+    Every `*.pem` in a folder, each with key and chain.
+
+    A client gets the one for the name that it asks for; without a name, or for an unknown one,
+    `default.pem`, or if there is none, the first by the alphabet.
+    """
+
+    path: Path
+
+    def pairs(self) -> Sequence[Pair]:
+        """Its files."""
+        try:
+            found = [entry for entry in self.path.iterdir() if entry.suffix == ".pem"]
+        except OSError as error:
+            raise CertificateError(f"{self.path}: {error.strerror}") from error
+        if not found:
+            raise CertificateError(f"{self.path}: no file *.pem in this folder")
+        found.sort(key=lambda entry: (entry.name != "default.pem", entry.name))
+        return [(entry, entry) for entry in found]
+
+
+class SelfMade:
+    """A certificate that this server signed for itself, kept in its state folder."""
+
+    log = Logger()
+
+    def __init__(self, folder: Path, names: Iterable[str], clock: Callable[[], float]) -> None:
+        """`names`: those of this machine beside `localhost` and its addresses; `clock`: as time."""
+        self.path = folder / SELF_MADE_NAME
+        self._names = tuple(dict.fromkeys(("localhost", *names, "127.0.0.1", "::1")))
+        self._clock = clock
+        self._expires_at = 0.0
+
+    def pairs(self) -> Sequence[Pair]:
+        """Its file, which is made when there is none, and again before it expires."""
+        now = self._clock()
+        if not self.path.exists():
+            self._make(now)
+        elif not self._expires_at:
+            leaf = pem_certificates(self.path)[0]
+            self._expires_at = leaf.not_valid_after_utc.timestamp()
+        if now > self._expires_at - DAY:
+            self._make(now)
+        return [(self.path, self.path)]
+
+    def _make(self, now: float) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _write_secret(self.path, make_certificate(self._names, now))
+        except OSError as error:
+            raise CertificateError(
+                f"{self.path}: cannot keep a self-made certificate there: {error.strerror}"
+            ) from error
+        self._expires_at = now + SELF_MADE_FOR
+        self.log.info(
+            "made a self-signed certificate for {names}, in {path}. Clients that check certificates"
+            " refuse it unless they are told to trust this file",
+            names=", ".join(self._names),
+            path=self.path,
+        )
+
+
+class Changes:
+    """
+    Which files are not what they were.
+
+    A change counts when it is seen a second time: a file may be half written, a key replaced
+    before its certificate.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Sequence[Path], object] = {}
+        self._moving: dict[Sequence[Path], object] = {}
+
+    def note(self, files: Sequence[Path]) -> None:
+        """Take `files`, which are used together, as they are now."""
+        self._known[files] = _stamps(files)
+
+    def look(self, files: Sequence[Path]) -> bool:
+        """Whether one of `files` has changed, since `note` or since this was last true."""
+        stamps = _stamps(files)
+        if stamps == self._known.get(files):
+            self._moving.pop(files, None)
+            return False
+        if stamps != self._moving.get(files):
+            self._moving[files] = stamps
+            return False
+        del self._moving[files]
+        self._known[files] = stamps
+        return True
+
+
+class Certificates:
+    """What a listener can show: by host name, always the newest that can be used."""
+
+    log = Logger()
+
+    def __init__(self, source: Source, clock: Callable[[], float]) -> None:
+        """
+        Read everything. `clock` tells seconds since 1970.
+
+        Raises:
+            CertificateError: with all that is wrong, a line each.
+        """
+        self._source = source
+        self._clock = clock
+        self._changes = Changes()
+        self._held: dict[Pair, Certificate] = {}
+        self._by_name: dict[str, Certificate] = {}
+        self._reminded: dict[Path, int] = {}
+        self._complaint = ""
+        errors = []
+        for pair in source.pairs():
+            try:
+                self._read(pair)
+            except CertificateError as error:
+                errors.append(str(error))
+        if errors:
+            raise CertificateError("\n".join(errors))
+        self._sort(self._held)
+        self._remind()
+
+    @property
+    def all(self) -> tuple[Certificate, ...]:
+        """Those in use, the default first; `expires_at` of each is a number worth watching."""
+        return tuple(self._held.values())
+
+    def for_name(self, name: str | None) -> Certificate:
+        """Find what fits the name that a client asks for; the default if there is none."""
+        if name:
+            name = name.lower().removesuffix(".")
+            wildcard = "*." + name.partition(".")[2]
+            found = self._by_name.get(name) or self._by_name.get(wildcard)
+            if found is not None:
+                return found
+        return next(iter(self._held.values()))
+
+    def refresh(self) -> bool:
+        """
+        Look at the files; return whether `all` has changed.
+
+        What cannot be used is logged once, and what was there before stays. A change is taken over
+        when it is seen a second time.
+        """
+        changed = self._refresh()
+        self._remind()
+        return changed
+
+    def _refresh(self) -> bool:
+        try:
+            pairs = self._source.pairs()
+        except CertificateError as error:
+            if str(error) != self._complaint:
+                self.log.error("{error}; what was read stays in use", error=str(error))
+            self._complaint = str(error)
+            return False
+        self._complaint = ""
+        before = self.all
+        for pair in pairs:
+            if self._changes.look(pair):
+                try:
+                    self._read(pair)
+                except CertificateError as error:
+                    self.log.error(
+                        "{error}; {what}",
+                        error=str(error),
+                        what="the old one stays in use" if pair in self._held else "it is not used",
+                    )
+        self._sort(pairs)
+        return self.all != before
+
+    def _read(self, pair: Pair) -> None:
+        self._changes.note(pair)
+        certificate = read_certificate(*pair, now=self._clock())
+        self._held[pair] = certificate
+        self.log.info(
+            "certificate {path} for {names}, until {end:%Y-%m-%d}",
+            path=certificate.path,
+            names=", ".join(certificate.names) or "no host name",
+            end=certificate.leaf.not_valid_after_utc,
+        )
+        for warning in certificate.warnings:
+            self.log.warn("{warning}", warning=warning)
+
+    def _sort(self, pairs: Iterable[Pair]) -> None:
+        """Keep those of `pairs`, in their order; and all if none would be left."""
+        kept = {pair: self._held[pair] for pair in pairs if pair in self._held}
+        self._held = kept or self._held
+        self._by_name = {
+            name: certificate
+            for certificate in sorted(self.all, key=lambda each: each.expires_at)
+            for name in certificate.names
+        }
+
+    def _remind(self) -> None:
+        """Once a day, speak of what expires."""
+        now = self._clock()
+        today = int(now // DAY)
+        for certificate in self.all:
+            left = certificate.expires_at - now
+            if left > REMINDER or self._reminded.get(certificate.path) == today:
+                continue
+            self._reminded[certificate.path] = today
+            if left < 0:
+                self.log.error("certificate {path} has expired", path=certificate.path)
+            else:
+                self.log.warn(
+                    "certificate {path} expires in {days:.0f} days",
+                    path=certificate.path,
+                    days=left / DAY,
+                )
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    """Write a file that only we may read, and that is never seen in part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # has mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def _stamps(files: Sequence[Path]) -> object:
+    """What tells one state of files from another."""
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> object:
+    try:
+        found = file.stat()
+    except OSError as error:
+        return error.errno
+    return found.st_mtime_ns, found.st_size, found.st_ino

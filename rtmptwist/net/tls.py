@@ -1,0 +1,294 @@
+"""
+TLS: who we are (certificates, by host name, renewed while we run), who the peer is, and what went
+wrong, in words.
+
+Knows contexts and settings; bytes are `net.tlstransport`'s, files `net.certificate`'s and
+`net.certificates`'.
+
+What a server offers: TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only, our
+order of ciphers, no compression, no renegotiation. No session is resumed: RTMP's connections are
+long, and a handshake with P-256 costs half a millisecond. TLS 1.3 sends session tickets all the
+same, which some clients cannot bear: see `net.clienthello`. Who wants none at all can have the
+whole process send none, by a file that OPENSSL_CONF names before it starts (seen with OpenSSL
+4.0.3):
+
+    openssl_conf = init
+    [init]
+    ssl_conf = ssl
+    [ssl]
+    system_default = all
+    [all]
+    NumTickets = 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+from service_identity import VerificationError
+from twisted.application.internet import TimerService
+from twisted.internet import ssl
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IReactorTime,
+)
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rtmptwist.net.certificate import (
+    Certificate,
+    CertificateError,
+    common_names,
+    pem_certificates,
+    reasons,
+)
+from rtmptwist.net.certificates import Certificates, Changes
+
+CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+"Of TLS 1.2; all of TLS 1.3 are good."
+
+RENEWAL_INTERVAL: Final = 10.0
+"Seconds between two looks at the files; a change is taken over with the second."
+
+TlsVersion = Literal["1.2", "1.3"]
+
+_VERSIONS: Final[dict[TlsVersion, int]] = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+
+_OPTIONS: Final = (
+    SSL.OP_NO_COMPRESSION
+    | SSL.OP_NO_RENEGOTIATION
+    | SSL.OP_CIPHER_SERVER_PREFERENCE
+    | SSL.OP_NO_TICKET
+)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTls:
+    """
+    Our side of the TLS connections of one listener: what `TlsFactory` and Twisted's own take.
+
+    A client shows a certificate of its own only if there is a `client_ca`; one that is not signed
+    by it ends the connection.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        certificates: Certificates,
+        *,
+        newest: TlsVersion = "1.3",
+        client_ca: Path | None = None,
+        client_required: bool = False,
+    ) -> None:
+        """
+        `newest`: the newest version offered; `client_ca`: a PEM file of who signs the certificates
+        of clients; `client_required`: clients without one are refused.
+
+        Raises:
+            CertificateError: `client_ca` cannot be used.
+        """
+        self.certificates = certificates
+        self._newest: TlsVersion = newest
+        self._client_ca = client_ca
+        self._client_required = client_required
+        self._changes = Changes()
+        self._signers: list[x509.Certificate] = []
+        if client_ca is not None:
+            self._changes.note([client_ca])
+            self._signers = pem_certificates(client_ca)
+        self._contexts = self._make_contexts()
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002 - Twisted's
+        """Twisted: the beginning of a connection."""
+        return SSL.Connection(self._contexts[self.certificates.for_name(None)])
+
+    def check(self) -> None:
+        """
+        Look whether files have changed; new connections then use what is new.
+
+        Raises nothing: what cannot be used is logged, once, and the old stays.
+        """
+        try:
+            changed = self.certificates.refresh()
+            if self._new_signers() or changed:
+                self._contexts = self._make_contexts()
+        except Exception:  # whoever calls this goes on calling
+            self.log.failure("looking for new certificates failed")
+
+    def _new_signers(self) -> bool:
+        if self._client_ca is None or not self._changes.look([self._client_ca]):
+            return False
+        try:
+            self._signers = pem_certificates(self._client_ca)
+        except CertificateError as error:
+            self.log.error("{error}; the old ones stay in use", error=str(error))
+            return False
+        self.log.info("read {path} again", path=self._client_ca)
+        return True
+
+    def _make_contexts(self) -> dict[Certificate, SSL.Context]:
+        return {each: self._context(each) for each in self.certificates.all}
+
+    def _context(self, certificate: Certificate) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_max_proto_version(_VERSIONS[self._newest])
+        context.set_options(_OPTIONS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        # 34 KB less for each connection that waits
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_cipher_list(CIPHERS)
+        context.set_tlsext_servername_callback(self._choose)
+        certificate.install(context)
+        if self._signers:
+            required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._client_required else 0
+            context.set_verify(SSL.VERIFY_PEER | required)
+            context.set_session_id(b"rtmptwist")  # OpenSSL insists, beside client certificates
+            store = context.get_cert_store()
+            assert store is not None
+            for signer in self._signers:
+                store.add_cert(crypto.X509.from_cryptography(signer))
+                context.add_client_ca(signer)
+        return context
+
+    def _choose(self, connection: SSL.Connection) -> None:
+        """OpenSSL: the client has said which name it wants; or that it does not care."""
+        name = connection.get_servername()
+        if name is not None:
+            certificate = self.certificates.for_name(name.decode("ascii", "replace"))
+            connection.set_context(self._contexts[certificate])
+
+
+def renewal(
+    servers: Iterable[ServerTls], clock: IReactorTime, interval: float = RENEWAL_INTERVAL
+) -> TimerService:
+    """A service that has all of `servers` look for new files from time to time."""
+    servers = tuple(servers)
+
+    def check() -> None:
+        for server in servers:
+            server.check()
+
+    service = TimerService(interval, check)
+    service.clock = clock
+    return service
+
+
+def peer_identity(transport: object) -> str | None:
+    """
+    Who the peer is by its certificate, once the handshake is done; None without one.
+
+    The common name of its subject, or else the first e-mail address or host name of its alternative
+    names. The certificate has been verified, or the connection would not be there. `transport` may
+    be any: TLS, something around it, or plain.
+    """
+    get = getattr(transport, "getPeerCertificate", None)
+    found = get() if get is not None else None
+    if found is None:
+        return None
+    certificate: x509.Certificate = found.to_cryptography()
+    names = common_names(certificate)
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        pass
+    else:
+        names += extension.value.get_values_for_type(x509.RFC822Name)
+        names += extension.value.get_values_for_type(x509.DNSName)
+    return next((name for name in names if name and name.isprintable()), None)
+
+
+# ---------------------------------------------------------------------------- client
+
+
+def client_tls(
+    host: str, *, ca_file: Path | None = None, verify: bool = True
+) -> IOpenSSLClientConnectionCreator:
+    """
+    The client's side, for `twisted.internet.endpoints.wrapClientTLS`.
+
+    The server must prove to be `host` (a name or an IP address) by a certificate that leads to
+    the CAs of this machine, or those of `ca_file` (PEM) alone.
+
+    Raises:
+        CertificateError: `ca_file` cannot be used.
+    """
+    if not verify:
+        _log.warn(
+            "the certificate of {host} is not checked: whoever sits between can read and change"
+            " everything",
+            host=host,
+        )
+        return _UncheckedClient(host)
+    if ca_file is None:
+        return ssl.optionsForClientTLS(host)
+    trusted = [
+        ssl.Certificate(crypto.X509.from_cryptography(each)) for each in pem_certificates(ca_file)
+    ]
+    return ssl.optionsForClientTLS(host, trustRoot=ssl.trustRootFromCertificates(trusted))
+
+
+_log: Final = Logger(namespace=__name__)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _UncheckedClient:
+    """Encrypts for whoever answers; says whom it wants to talk to, as a server needs to know."""
+
+    def __init__(self, host: str) -> None:
+        # which sends the name, and then demands it
+        self._checked = ssl.optionsForClientTLS(host)
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Twisted: the beginning of a connection."""
+        connection = self._checked.clientConnectionForTLS(protocol)
+        connection.set_verify(SSL.VERIFY_NONE)
+        return connection
+
+
+# ---------------------------------------------------------------------------- errors
+
+
+def in_words(failure: Failure, *, client: bool = False) -> str:
+    """
+    Why a connection ended, as a reader of the log can understand it.
+
+    TLS failures are told in words, with what to do about it; others as usual. `client`: we were
+    the client.
+    """
+    error = failure.value
+    peer = "server" if client else "client"
+    if isinstance(error, VerificationError):
+        return f"the {peer}'s certificate is for another name: {error}"
+    if isinstance(error, SSL.Error) and not isinstance(error, SSL.SysCallError):
+        said = reasons(error)
+        words = next((words for sign, words in _WORDS.items() if sign in said), "")
+        return f"TLS: {words.format(peer=peer) if words else said}" + (f" ({said})" * bool(words))
+    message: Any = failure.getErrorMessage()
+    return str(message)
+
+
+_WORDS: Final = {
+    "wrong version number": "what came is not TLS, rather RTMP or HTTP without it",
+    "http request": "what came is HTTP without TLS: use https://",
+    "unsupported protocol": "the {peer} speaks only versions before 1.2",
+    "alert protocol version": "the {peer} speaks none of our versions",
+    "no shared cipher": "the {peer} knows none of our ciphers",
+    "alert handshake failure": "the {peer} knows none of our ciphers, or wants a certificate",
+    "did not return a certificate": "the {peer} showed no certificate, which is required",
+    "alert certificate required": "the {peer} wants a certificate of ours",
+    "certificate verify failed": "the {peer}'s certificate is not to be trusted",
+    "alert unknown ca": "the {peer} does not trust our certificate",
+    "alert bad certificate": "the {peer} does not accept our certificate",
+    "alert certificate expired": "the {peer} finds our certificate expired",
+    "alert certificate unknown": "the {peer} does not accept our certificate",
+}
+"What OpenSSL says, and what it means."

@@ -1,0 +1,235 @@
+"""
+What a configuration describes, put together: the registry that all listeners share, and the door
+of each listener with the rooms behind it.
+
+One session and one registry behind six ways in. TLS and the tunnel are transports under the same
+connection, RTMPE is a stage beside its handshake:
+
+    TCP ─┬─ 3 ──────────────────────────────────────────────▶ RTMP ─┐
+         ├─ 6, 8, 9 ────────────────────────────────────────▶ RTMPE │
+         ├─ POST … ─▶ HTTP ─▶ tunnel ───────────────▶ RTMPT, RTMPTE ├─▶ ServerConnection ─▶ registry
+         └─ 0x16 ─▶ TLS ─┬─ 3 ──────────────────────────────▶ RTMPS │
+                         └─ POST … ─▶ HTTP ─▶ tunnel ───────▶ RTMPTS┘
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from rtmptwist.auth.gate import AddressGate
+from rtmptwist.config import schema
+from rtmptwist.config.schema import Config
+from rtmptwist.live.access import Action
+from rtmptwist.live.application import Application
+from rtmptwist.live.registry import Registry, VirtualHost
+from rtmptwist.net.beat import Beat
+from rtmptwist.net.certificate import CertificateError
+from rtmptwist.net.certificates import Certificates, Folder, OneFile, SelfMade, Source
+from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.frontdoor import FrontDoor, Maker, Speech, Visitor
+from rtmptwist.net.listen import ListenerService, listener
+from rtmptwist.net.server import Care, ServerFactory
+from rtmptwist.net.tls import ServerTls
+from rtmptwist.net.tlstransport import TlsFactory
+from rtmptwist.net.tunnel import TunnelLimits
+from rtmptwist.net.tunnels import Tunnels
+from rtmptwist.web import rtmpt
+from rtmptwist.web.site import Site as WebSite
+from rtmptwist.wire.limits import Limits
+from rtmptwist.wire.rtmpe import unavailable
+
+RTMP: Final = frozenset({3})
+RTMPE: Final = frozenset({6, 8, 9})
+"First bytes of the handshakes."
+
+
+class SiteError(Exception):
+    """A configuration that reads well cannot be put to work; a line for each reason."""
+
+
+def check(config: Config) -> None:
+    """
+    Look at the files that a configuration names, without making anything.
+
+    Raises:
+        SiteError: with all that is wrong.
+    """
+    problems = []
+    for section in config.listeners:
+        try:
+            _check(section)
+        except (CertificateError, SiteError) as error:
+            problems += _lines(section, error)
+    if problems:
+        raise SiteError("\n".join(problems))
+
+
+def _check(section: schema.Listener) -> None:
+    reason = unavailable() if section.serve & {"rtmpe", "rtmpte"} else None
+    if reason is not None:
+        raise SiteError(f"serve: no RTMPE here: {reason}")
+    if section.certificate is not None and section.serve & {"rtmps", "rtmpts"}:
+        ServerTls(
+            Certificates(_source(section.certificate), time.time), client_ca=section.client_ca
+        )
+
+
+def _source(path: Path) -> Source:
+    return Folder(path) if path.is_dir() else OneFile(path)
+
+
+def _lines(section: schema.Listener, error: Exception) -> list[str]:
+    return [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
+
+
+class Site:
+    """The parts that all listeners share, and the door of each."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.config = config
+        self.reactor = reactor
+        limits = config.limits
+        settings: dict[Application, schema.App] = {}
+        hosts = []
+        for host in config.vhosts:
+            applications = {
+                Application(app.name, app, reactor, host=host.name): app
+                for app in host.apps.values()
+            }
+            settings.update(applications)
+            hosts.append(VirtualHost(host.name, applications, host.aliases))
+        self.registry = Registry(hosts, limits, reactor)
+        self.gate = AddressGate(
+            {
+                application: {Action.PUBLISH: app.publish, Action.PLAY: app.play}
+                for application, app in settings.items()
+            }
+        )
+        self.care = Care(
+            limits=Limits(
+                handshake_timeout=limits.handshake_timeout,
+                connect_timeout=limits.connect_timeout,
+                video_size=limits.video_size,
+                commands_per_second=limits.commands_per_second,
+            ),
+            chunk_size=config.server.chunk_size,
+            ping_interval=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+            waiting_size=limits.waiting_per_viewer,
+        )
+        self.tls: list[ServerTls] = []
+        "One for each listener that has TLS."
+
+        self.tunnels: list[Tunnels] = []
+        "One for each listener that has RTMPT in whatever form."
+
+        self._beat = Beat(reactor, config.server.gather)
+        problems = []
+        self._doors: dict[str, FrontDoor] = {}
+        for section in config.listeners:
+            try:
+                self._doors[section.name] = self._door(section)
+            except (CertificateError, SiteError) as error:
+                problems += _lines(section, error)
+        if problems:
+            raise SiteError("\n".join(problems))
+
+    def listeners(self) -> list[ListenerService]:
+        """One service for every endpoint."""
+        return [
+            listener(self.reactor, endpoint, self._doors[section.name], section.name)
+            for section in self.config.listeners
+            for endpoint in section.endpoint
+        ]
+
+    def connections(self) -> list[ServerConnection]:
+        """Those that speak RTMP now."""
+        return [c for c in self.registry.connections if isinstance(c, ServerConnection)]
+
+    def visitors(self) -> list[Visitor]:
+        """Those that have not said what they speak, or speak HTTP."""
+        return [c for c in self.registry.connections if isinstance(c, Visitor)]
+
+    # ------------------------------------------------------------------ doors
+
+    def _door(self, section: schema.Listener) -> FrontDoor:
+        _check(section)
+        serve = section.serve
+        rooms: dict[Speech, Maker] = {}
+        if "rtmp" in serve:
+            rooms[Speech.RTMP] = self._connections(RTMP)
+        if "rtmpe" in serve:
+            rooms[Speech.RTMPE] = self._connections(RTMPE)
+        tunnelled = (RTMP if "rtmpt" in serve else frozenset()) | (
+            RTMPE if "rtmpte" in serve else frozenset()
+        )
+        if tunnelled:
+            rooms[Speech.HTTP] = self._web(section, tunnelled)
+        if serve & {"rtmps", "rtmpts"}:
+            rooms[Speech.TLS] = self._tls(section)
+        return self._front_door(rooms, section)
+
+    def _tls(self, section: schema.Listener) -> TlsFactory:
+        tls = ServerTls(
+            self._certificates(section),
+            newest=section.tls_max,  # type: ignore[arg-type]  # the schema allows nothing else
+            client_ca=section.client_ca,
+            client_required=section.client_certificate == "required",
+        )
+        self.tls.append(tls)
+        rooms: dict[Speech, Maker] = {}
+        if "rtmps" in section.serve:
+            rooms[Speech.RTMP] = self._connections(RTMP)
+        if "rtmpts" in section.serve:
+            rooms[Speech.HTTP] = self._web(section, RTMP)
+        return TlsFactory(tls, self._front_door(rooms, section, secure=True), self.reactor)
+
+    def _certificates(self, section: schema.Listener) -> Certificates:
+        path = section.certificate
+        source: Source
+        if path is None:
+            names = [socket.gethostname()]
+            source = SelfMade(self.config.server.state, names, time.time)
+        else:
+            source = _source(path)
+        return Certificates(source, time.time)
+
+    def _web(self, section: schema.Listener, versions: frozenset[int]) -> WebSite:
+        limits = self.config.limits
+        tunnels = Tunnels(
+            self._connections(versions),
+            self.reactor,
+            TunnelLimits(
+                sessions=limits.connections,
+                sessions_per_address=limits.tunnels_per_address,
+                trusted=limits.trusted,
+            ),
+        )
+        self.tunnels.append(tunnels)
+        mounts = [lambda app: rtmpt.mount(app, tunnels, section.proxies)]
+        return WebSite(self.reactor, mounts, tunnels)
+
+    def _front_door(
+        self, rooms: dict[Speech, Maker], section: schema.Listener, *, secure: bool = False
+    ) -> FrontDoor:
+        return FrontDoor(
+            rooms,
+            self.registry,
+            self.reactor,
+            patience=self.config.limits.handshake_timeout,
+            name=section.name,
+            secure=secure,
+        )
+
+    def _connections(self, versions: frozenset[int]) -> ServerFactory:
+        return ServerFactory(
+            self.registry,
+            self.gate,
+            self.reactor,
+            care=self.care,
+            beat=self._beat,
+            versions=versions,
+        )
