@@ -71,7 +71,6 @@ def test_nobody_dies_because_the_clock_is_set_forward() -> None:
     peer = Peer()
     for _ in range(10):
         assert peer.look(3600)
-        assert peer.look(3600)  # and is pinged
         peer.pair.pump()
 
 
