@@ -106,7 +106,10 @@ class SelfMade:
         if not self.path.exists():
             self._make(now)
         elif not self._expires_at:
-            leaf = pem_certificates(self.path)[0]
+            try:
+                leaf = pem_certificates(self.path)[0]
+            except CertificateError as error:
+                raise CertificateError(f"{error}. Delete it, and a new one is made") from error
             self._expires_at = leaf.not_valid_after_utc.timestamp()
         if now > self._expires_at - DAY:
             self._make(now)
@@ -138,14 +141,14 @@ class Changes:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Sequence[Path], object] = {}
-        self._moving: dict[Sequence[Path], object] = {}
+        self._known: dict[tuple[Path, ...], object] = {}
+        self._moving: dict[tuple[Path, ...], object] = {}
 
-    def note(self, files: Sequence[Path]) -> None:
+    def note(self, *files: Path) -> None:
         """Take `files`, which are used together, as they are now."""
         self._known[files] = _stamps(files)
 
-    def look(self, files: Sequence[Path]) -> bool:
+    def look(self, *files: Path) -> bool:
         """Whether one of `files` has changed, since `note` or since this was last true."""
         stamps = _stamps(files)
         if stamps == self._known.get(files):
@@ -157,6 +160,10 @@ class Changes:
         del self._moving[files]
         self._known[files] = stamps
         return True
+
+    def forget(self, *files: Path) -> None:
+        """They are gone: whatever is there next is a change."""
+        self._known.pop(files, None)
 
 
 class Certificates:
@@ -226,7 +233,7 @@ class Certificates:
         self._complaint = ""
         before = self.all
         for pair in pairs:
-            if self._changes.look(pair):
+            if self._changes.look(*pair):
                 try:
                     self._read(pair)
                 except CertificateError as error:
@@ -235,11 +242,13 @@ class Certificates:
                         error=str(error),
                         what="the old one stays in use" if pair in self._held else "it is not used",
                     )
+        for pair in self._held.keys() - set(pairs):
+            self._changes.forget(*pair)
         self._sort(pairs)
         return self.all != before
 
     def _read(self, pair: Pair) -> None:
-        self._changes.note(pair)
+        self._changes.note(*pair)
         certificate = read_certificate(*pair, now=self._clock())
         self._held[pair] = certificate
         self.log.info(
@@ -294,7 +303,7 @@ def _write_secret(path: Path, data: bytes) -> None:
         raise
 
 
-def _stamps(files: Sequence[Path]) -> object:
+def _stamps(files: Iterable[Path]) -> object:
     """What tells one state of files from another."""
     return tuple(_stamp(file) for file in files)
 

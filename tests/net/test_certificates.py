@@ -1,0 +1,406 @@
+"""Certificates by host name, and what happens when their files change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from rtmptwist.net.certificate import SELF_MADE_FOR, CertificateError
+from rtmptwist.net.certificates import (
+    DAY,
+    Certificates,
+    Changes,
+    Folder,
+    OneFile,
+    Pair,
+    SelfMade,
+    Source,
+)
+from tests.support.logs import Logs
+from tests.support.pki import NOW, Signed, authority
+
+pytestmark = pytest.mark.usefixtures("logs")
+
+ROOT = authority()
+
+
+class Time:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def load(source: Source, time: Time | None = None) -> Certificates:
+    return Certificates(source, time or Time())
+
+
+def numbers(certificates: Certificates) -> list[int]:
+    """The serial numbers of those in use."""
+    return [each.leaf.serial_number for each in certificates.all]
+
+
+def serial(signed: Signed) -> int:
+    return signed.certificate.serial_number
+
+
+def folder(path: Path, **files: str) -> dict[str, Signed]:
+    """Write a certificate into each file: file name without its end, host names."""
+    path.mkdir(exist_ok=True)
+    made = {file: ROOT.sign(*names.split()) for file, names in files.items()}
+    for file, signed in made.items():
+        write(signed, path / f"{file}.pem")
+    return made
+
+
+def write(signed: Signed, path: Path) -> None:
+    """Put it there as certbot does, with the whole chain, at once."""
+    signed.write(path.with_suffix(".new"), signed.key_pem(), signed.pem, ROOT.pem)
+    path.with_suffix(".new").replace(path)
+
+
+def name_of(certificates: Certificates, name: str | None) -> str:
+    return certificates.for_name(name).path.stem
+
+
+# ---- by host name
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("a.example", "a"),
+        ("A.Example", "a"),
+        ("a.example.", "a"),
+        ("www.a.example", "a"),
+        ("b.example", "wild"),
+        ("sub.b.example", "wild"),
+        ("deep.sub.b.example", "default"),
+        ("special.b.example", "special"),
+        ("c.example", "default"),
+        ("example", "default"),
+        ("", "default"),
+        (None, "default"),
+    ],
+)
+def test_a_client_gets_the_certificate_for_the_name_it_asks_for(
+    tmp_path: Path, name: str | None, file: str
+) -> None:
+    folder(
+        tmp_path,
+        a="a.example www.a.example",
+        default="server.example",
+        special="special.b.example",
+        wild="b.example *.b.example",
+    )
+    assert name_of(load(Folder(tmp_path)), name) == file
+
+
+def test_without_a_default_the_first_file_is_it(tmp_path: Path) -> None:
+    folder(tmp_path, c="c.example", b="b.example")
+    (tmp_path / "a.txt").write_text("no certificate")
+    certificates = load(Folder(tmp_path))
+    assert name_of(certificates, None) == "b"
+    assert [each.path.stem for each in certificates.all] == ["b", "c"]
+
+
+def test_of_two_for_one_name_the_one_that_lasts_longer_counts(tmp_path: Path) -> None:
+    write(ROOT.sign("a.example", days=60), tmp_path / "new.pem")
+    write(ROOT.sign("a.example", days=30), tmp_path / "old.pem")
+    assert name_of(load(Folder(tmp_path)), "a.example") == "new"
+
+
+def test_one_file_serves_every_name(tmp_path: Path) -> None:
+    (made,) = folder(tmp_path, site="a.example").values()
+    certificates = load(OneFile(tmp_path / "site.pem"))
+    assert certificates.for_name("other.example").leaf == made.certificate
+
+
+# ---- at the start
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    folder(tmp_path, good="good.example")
+    (tmp_path / "bad.pem").write_text("nonsense")
+    write(ROOT.sign("late.example", begin=-9, days=-1), tmp_path / "late.pem")
+    with pytest.raises(CertificateError) as caught:
+        load(Folder(tmp_path))
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{tmp_path / 'bad.pem'}: no certificate")
+    assert second.startswith(f"{tmp_path / 'late.pem'}: expired")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (Folder(Path("/nowhere")), "/nowhere: No such file or directory"),
+        (OneFile(Path("/nowhere")), "/nowhere: No such file or directory"),
+    ],
+)
+def test_what_is_not_there_is_named(source: Source, words: str) -> None:
+    with pytest.raises(CertificateError, match=words):
+        load(source)
+
+
+def test_an_empty_folder_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(CertificateError, match=r"no file \*\.pem"):
+        load(Folder(tmp_path))
+
+
+def test_names_ends_and_warnings_are_logged(tmp_path: Path, logs: Logs) -> None:
+    signed = ROOT.sign("a.example", "b.example")
+    signed.write(tmp_path / "a.pem", signed.key_pem(), signed.pem)
+    bare = ROOT.sign()
+    bare.write(tmp_path / "b.pem", bare.key_pem(), bare.pem, ROOT.pem)
+    load(Folder(tmp_path))
+    assert logs.lines() == [
+        f"certificate {tmp_path / 'a.pem'} for a.example, b.example, until 2030-08-30",
+        f"certificate {tmp_path / 'b.pem'} for no host name, until 2030-08-30",
+    ]
+    first, second = logs.lines("warn")
+    assert "without its issuer" in first
+    assert "subjectAltName" in second
+
+
+# ---- renewal
+
+
+def test_a_new_file_is_taken_over_when_it_is_seen_again(tmp_path: Path, logs: Logs) -> None:
+    path = tmp_path / "site.pem"
+    old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
+    write(old, path)
+    certificates = load(OneFile(path))
+    assert not certificates.refresh()
+    write(new, path)
+    assert not certificates.refresh()
+    assert numbers(certificates) == [serial(old)]
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
+    assert not certificates.refresh()
+    assert len(logs.lines()) == 2
+
+
+def test_key_and_certificate_may_be_replaced_one_after_the_other(
+    tmp_path: Path, logs: Logs
+) -> None:
+    chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
+    old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
+
+    def put(signed: Signed, *, only_key: bool = False) -> None:
+        signed.write(key, signed.key_pem())
+        if not only_key:
+            signed.write(chain, signed.pem, ROOT.pem)
+
+    put(old)
+    certificates = load(OneFile(chain, key))
+    put(new, only_key=True)
+    assert not certificates.refresh()
+    put(new)
+    assert not certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
+    assert logs.lines("error") == []
+
+
+def test_a_broken_file_changes_nothing_and_is_logged_once(tmp_path: Path, logs: Logs) -> None:
+    path = tmp_path / "site.pem"
+    old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
+    write(old, path)
+    certificates = load(OneFile(path))
+    path.write_bytes(new.key_pem() + old.pem)
+    for _ in range(5):
+        assert not certificates.refresh()
+    (line,) = logs.lines("error")
+    assert "belongs to none" in line
+    assert line.endswith("; the old one stays in use")
+    assert numbers(certificates) == [serial(old)]
+    write(new, path)
+    certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
+
+
+def test_a_file_that_vanished_may_come_back(tmp_path: Path, logs: Logs) -> None:
+    path = tmp_path / "site.pem"
+    old = ROOT.sign("a.example")
+    write(old, path)
+    certificates = load(OneFile(path))
+    away = path.rename(tmp_path / "away")
+    for _ in range(3):
+        assert not certificates.refresh()
+    (line,) = logs.lines("error")
+    assert "No such file" in line
+    away.rename(path)
+    certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(old)]
+
+
+def test_files_come_to_a_folder_and_go(tmp_path: Path, logs: Logs) -> None:
+    made = folder(tmp_path, a="a.example", b="b.example")
+    certificates = load(Folder(tmp_path))
+    made |= folder(tmp_path, c="c.example")
+    (tmp_path / "bad.pem").write_text("nonsense")
+    assert not certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(made[name]) for name in "abc"]
+    assert name_of(certificates, "c.example") == "c"
+    (line,) = logs.lines("error")
+    assert line.endswith("; it is not used")
+
+    away = (tmp_path / "b.pem").rename(tmp_path / "b.off")
+    assert certificates.refresh()
+    assert name_of(certificates, "b.example") == "a"
+    away.rename(tmp_path / "b.pem")
+    certificates.refresh()
+    assert certificates.refresh()
+    assert name_of(certificates, "b.example") == "b"
+
+
+def test_a_folder_that_became_empty_leaves_what_was_read(tmp_path: Path, logs: Logs) -> None:
+    (made,) = folder(tmp_path, a="a.example").values()
+    certificates = load(Folder(tmp_path))
+    (tmp_path / "a.pem").unlink()
+    for _ in range(3):
+        assert not certificates.refresh()
+    (line,) = logs.lines("error")
+    assert line.endswith("no file *.pem in this folder; what was read stays in use")
+    (tmp_path / "bad.pem").write_text("nonsense")
+    for _ in range(3):
+        assert not certificates.refresh()
+    assert numbers(certificates) == [serial(made)]
+    assert len(logs.lines("error")) == 2
+
+
+def test_changes_that_go_on_are_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    changes = Changes()
+    path.write_text("")
+    changes.note(path)
+    for size in range(1, 4):
+        path.write_text("x" * size)
+        assert not changes.look(path)
+    assert changes.look(path)
+    assert not changes.look(path)
+
+
+def test_a_change_that_is_taken_back_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    changes = Changes()
+    changes.note(path)
+    path.write_text("")
+    assert not changes.look(path)
+    path.unlink()
+    assert not changes.look(path)
+    path.write_text("")
+    assert not changes.look(path)
+    assert changes.look(path)
+
+
+# ---- the end
+
+
+def test_what_expires_soon_is_said_once_a_day(tmp_path: Path, logs: Logs) -> None:
+    time = Time()
+    write(ROOT.sign("a.example", days=30), tmp_path / "a.pem")
+    certificates = load(OneFile(tmp_path / "a.pem"), time)
+    for hours in range(0, 24 * 9 + 1, 6):
+        time.now = NOW + hours * 3600
+        certificates.refresh()
+    path = tmp_path / "a.pem"
+    assert logs.lines("warn") == [f"certificate {path} expires in 21 days"]
+    time.now = NOW + 29.5 * DAY
+    certificates.refresh()
+    certificates.refresh()
+    assert logs.lines("warn")[1:] == [f"certificate {path} expires in 0 days"]
+    time.now = NOW + 31 * DAY
+    certificates.refresh()
+    certificates.refresh()
+    assert logs.lines("error") == [f"certificate {path} has expired"]
+
+
+# ---- our own
+
+
+def self_made(path: Path, time: Time, *names: str) -> SelfMade:
+    return SelfMade(path / "state", names, time)
+
+
+def test_a_certificate_is_made_once(tmp_path: Path, logs: Logs) -> None:
+    time = Time()
+    first = load(self_made(tmp_path, time, "host.example", "localhost"), time)
+    path = tmp_path / "state" / "certificate.pem"
+    assert [each.path for each in first.all] == [path]
+    assert first.all[0].names == ("localhost", "host.example")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
+    second = load(self_made(tmp_path, time), time)
+    assert numbers(first) == numbers(second)
+    (line,) = logs.about("self-signed")
+    assert f"localhost, host.example, 127.0.0.1, ::1, in {path}" in line
+    assert not second.refresh()
+
+
+def test_it_is_made_again_before_it_expires_and_when_it_was_deleted(tmp_path: Path) -> None:
+    time = Time()
+    certificates = load(self_made(tmp_path, time), time)
+    before = numbers(certificates)
+    time.now += SELF_MADE_FOR - DAY / 2
+    certificates.refresh()
+    assert certificates.refresh()
+    renewed = numbers(certificates)
+    assert renewed != before
+    certificates.all[0].path.unlink()
+    certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) not in (before, renewed)
+
+
+def test_an_expired_one_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+    time = Time()
+    before = numbers(load(self_made(tmp_path, time), time))
+    time.now += SELF_MADE_FOR + DAY
+    assert numbers(load(self_made(tmp_path, time), time)) != before
+
+
+def test_a_damaged_one_is_left_to_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "certificate.pem"
+    path.parent.mkdir()
+    path.write_text("nonsense")
+    with pytest.raises(CertificateError, match="Delete it, and a new one is made"):
+        load(self_made(tmp_path, Time()))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, not a folder")
+    with pytest.raises(CertificateError, match="cannot keep a self-made certificate there"):
+        load(self_made(tmp_path, Time()))
+
+
+def test_nothing_is_left_of_a_certificate_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CertificateError, match="No space left"):
+        load(self_made(tmp_path, Time()))
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_a_source_of_ones_own(tmp_path: Path) -> None:
+    """Whatever lists pairs of files is one."""
+
+    class Two:
+        def pairs(self) -> Sequence[Pair]:
+            return [(tmp_path / "b.pem", tmp_path / "b.pem"), (tmp_path / "a.pem",) * 2]
+
+    folder(tmp_path, a="a.example", b="b.example")
+    assert name_of(load(Two()), None) == "b"
