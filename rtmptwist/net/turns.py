@@ -86,7 +86,7 @@ async def play(connection: ServerConnection, event: Play) -> None:
     playing = Playing(connection, stream_id, wanted.path)
     subscriber = wanted.application.subscribe(
         wanted.rest,
-        RtmpFormat(connection.care.chunk_size, stream_id),
+        RtmpFormat(connection.session.chunk_size, stream_id),
         connection.writer,
         playing,
         wait=event.start < 0,

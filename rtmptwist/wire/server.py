@@ -201,8 +201,9 @@ class ServerSession(Session):
         self._set_connected()
         self.send_control(WindowAcknowledgementSize(DEFAULT_WINDOW))
         self.send_control(SetPeerBandwidth(DEFAULT_WINDOW, BandwidthLimit.DYNAMIC))
-        self.send_control(SetChunkSize(self._announce))
-        self.chunk_size = self._announce
+        if not self._spoils_chunk_size(event):
+            self.send_control(SetChunkSize(self._announce))
+            self.chunk_size = self._announce
         self.send_control(StreamBegin(0))
         encoding = 3.0 if event.properties.get("objectEncoding") == 3.0 else 0.0
         # Enhanced RTMP v2 wants its fields "within an Object as one of the parameters" and does not
@@ -213,6 +214,14 @@ class ServerSession(Session):
         )
         answer = Command("_result", event.transaction_id, properties, (success.info(),))
         self.send(answer.message(), COMMAND_CHUNKS)
+
+    def _spoils_chunk_size(self, event: Connect) -> bool:
+        """
+        FFmpeg 9 publishing by RTMPE echoes our SetChunkSize, encrypts it in place and then takes
+        the encrypted bytes for the size: half the time it ends, half the time it works by luck.
+        """
+        agent = event.properties.get("flashVer")
+        return self.encrypted and isinstance(agent, str) and "Lavf" in agent and "FMLE" in agent
 
     def _create_stream(self, command: Command) -> None:
         stream_id = next(

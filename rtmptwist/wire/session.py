@@ -186,6 +186,11 @@ class Session(ABC):
     # ------------------------------------------------------------------ in
 
     @property
+    def encrypted(self) -> bool:
+        """Whether the handshake was RTMPE's."""
+        return self._decrypt is not None
+
+    @property
     def more(self) -> bool:
         """Whether `receive(b"")` would give further events at once."""
         return bool(self._waiting) and not self.deciding
