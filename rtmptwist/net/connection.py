@@ -345,7 +345,14 @@ class ServerConnection(Protocol):
             self.finish(reason)
 
     def finish(self, reason: str, linger: float | None = None) -> None:
-        """Say what is still to be said, then close, within `linger` seconds."""
+        """
+        Say what is still to be said, and close when the client has, or after `linger` seconds.
+
+        FFmpeg, while it publishes, reads only after it has written, which a reset would prevent.
+        """
+        self._finish(reason, linger, self.writer.finish)
+
+    def _finish(self, reason: str, linger: float | None, close: Callable[[], None]) -> None:
         self.send()
         if self.session.state is State.CLOSED:
             return
@@ -353,7 +360,7 @@ class ServerConnection(Protocol):
         transport: Any = self.transport
         linger = self.care.linger if linger is None else linger
         self._abort = self.clock.callLater(linger, transport.abortConnection)
-        self.writer.close()
+        close()
 
     def abort(self, reason: str) -> None:
         """Close at once: the peer does not read anyway."""
@@ -386,7 +393,7 @@ class ServerConnection(Protocol):
 
     def _broken(self, error: RemoteProtocolError) -> None:
         self.log.warn("{peer}: {error}", peer=self.peer, error=str(error))
-        self.finish(str(error))
+        self._finish(str(error), None, self.writer.close)
 
     # ------------------------------------------------------------------ time
 

@@ -58,6 +58,14 @@ class MeteredWriter(Writer, Protocol):
     def stalls(self) -> int:
         """How often the peer was slower than we."""
 
+    def finish(self) -> None:
+        """
+        Send what waits, then tell the peer, if the transport can, that nothing more will come.
+
+        To a peer that is sending, `close` means a reset, which may overtake our last words. After
+        this the owner reads on and drops what it reads until the peer closes, with a time limit.
+        """
+
 
 class Pipe(Protocol):
     """What a writer needs of a transport: ITransport and IConsumer together."""
@@ -69,9 +77,10 @@ class Pipe(Protocol):
 
 
 class SocketPipe(Pipe, Protocol):
-    """A transport that can be told not to read."""
+    """A transport that can be told not to read, and half of which can be closed."""
 
     def pauseProducing(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
 
 
 def writer_for(transport: ITransport | None) -> SocketWriter | TransportWriter:
@@ -151,9 +160,15 @@ class SocketWriter:
         """
         pipe = self._pipe
         if pipe is not None:
-            self.stopProducing()
-            pipe.unregisterProducer()  # or the transport waits for us for ever
+            self._let_go(pipe)
             pipe.loseConnection()
+
+    def finish(self) -> None:
+        """As `MeteredWriter` says."""
+        pipe = self._pipe
+        if pipe is not None:
+            self._let_go(pipe)
+            pipe.loseWriteConnection()
 
     def resumeProducing(self) -> None:
         """Twisted: everything that the transport had is out."""
@@ -168,6 +183,10 @@ class SocketWriter:
         self.idle = False
         self.waiting = 0
         self.drained = _nobody
+
+    def _let_go(self, pipe: SocketPipe) -> None:
+        self.stopProducing()
+        pipe.unregisterProducer()  # or the transport waits for us for ever
 
     def _hide_the_end(self, error: OSError) -> None:
         """
@@ -184,12 +203,12 @@ class SocketWriter:
 class TransportWriter:
     """Writes to any transport, which says when it has enough: TLS, a tunnel, an HTTP response."""
 
-    __slots__ = ("_finish", "_pipe", "drained", "idle", "sent", "stalls", "waiting")
+    __slots__ = ("_end", "_pipe", "drained", "idle", "sent", "stalls", "waiting")
 
-    def __init__(self, pipe: Pipe, finish: Callable[[], None] | None = None) -> None:
-        """`finish` ends what is written, as an HTTP response does, instead of the connection."""
+    def __init__(self, pipe: Pipe, end: Callable[[], None] | None = None) -> None:
+        """`end` is for what is written, an HTTP response say, instead of the connection's."""
         self._pipe: Pipe | None = pipe
-        self._finish = finish or pipe.loseConnection
+        self._end = end or pipe.loseConnection
         self.drained: Callable[[], None] = _nobody
         self.idle = True
         self.sent = 0
@@ -210,11 +229,15 @@ class TransportWriter:
 
     def close(self) -> None:
         """Send what waits, then close; as for `SocketWriter`, the caller sets a time limit."""
-        pipe, finish = self._pipe, self._finish
+        pipe, end = self._pipe, self._end
         if pipe is not None:
             self.stopProducing()
             pipe.unregisterProducer()
-            finish()
+            end()
+
+    def finish(self) -> None:
+        """Close: these have no halves."""
+        self.close()
 
     def pauseProducing(self) -> None:
         """Twisted: the transport has more than enough."""
@@ -232,7 +255,7 @@ class TransportWriter:
     def stopProducing(self) -> None:
         """Twisted: the connection is lost."""
         self._pipe = None
-        self._finish = _nobody
+        self._end = _nobody
         self.idle = False
         self.waiting = 0
         self.drained = _nobody
@@ -255,6 +278,10 @@ class CipherWriter:
     def close(self) -> None:
         """Send what waits, then close."""
         self._inner.close()
+
+    def finish(self) -> None:
+        """As for `inner`."""
+        self._inner.finish()
 
     @property
     def idle(self) -> bool:

@@ -79,6 +79,9 @@ class FakePipe:
     def loseConnection(self) -> None:
         self.calls.append("loseConnection")
 
+    def loseWriteConnection(self) -> None:
+        self.calls.append("loseWriteConnection")
+
     def pauseProducing(self) -> None:
         self.calls.append("pauseProducing")
 
@@ -248,6 +251,19 @@ def test_after_a_loss_nothing_happens(room: int) -> None:
     assert (pipe.calls, pipe.kept, drained.count, writer.sent) == ([], kept, 0, 2)
 
 
+def test_finish_leaves_the_peer_its_half() -> None:
+    """What it still sends would make `close` a reset, and our last words might be lost."""
+    pipe, sock = FakePipe(), FakeSocket(room=1)
+    writer = SocketWriter(pipe, sock.send)
+    writer.write(b"ab")
+    writer.finish()
+    writer.finish()
+    writer.close()
+    assert pipe.calls == ["unregisterProducer", "loseWriteConnection"]
+    assert not writer.write(b"cd")
+    assert [sock.took, *pipe.kept] == [b"a", b"b"]
+
+
 def test_whoever_is_told_may_close() -> None:
     pipe, sock = FakePipe(), FakeSocket(room=1)
     writer = SocketWriter(pipe, sock.send)
@@ -323,7 +339,7 @@ def test_a_response_is_finished_not_cut() -> None:
     """An HTTP response ends by a last chunk; its connection may live on."""
     pipe = FakePipe()
     writer = TransportWriter(pipe, lambda: pipe.calls.append("finish"))
-    writer.close()
+    writer.finish()
     writer.close()
     assert pipe.calls == ["unregisterProducer", "finish"]
 
@@ -352,9 +368,10 @@ def test_a_cipher_stands_before_another_writer() -> None:
     writer.write(b"gh")
     pipe.drain()
     assert (before.count, after.count, writer.drained) == (1, 1, after)
+    writer.finish()
     writer.close()
     assert not writer.idle
-    assert pipe.calls == ["unregisterProducer", "loseConnection"]
+    assert pipe.calls == ["unregisterProducer", "loseWriteConnection"]
 
 
 # ---- which writer
