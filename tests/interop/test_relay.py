@@ -34,6 +34,7 @@ from tests.support.watchers import (
     RTMPSRC,
     Watcher,
     by_stream,
+    payloads,
     watch,
 )
 
@@ -135,13 +136,6 @@ def test_gstreamer_publishes(
         theirs = watcher.packets()
         expected = got[: max(len(theirs), len(got) - watcher.missing())]
         assert by_stream(theirs) == by_stream(expected), watcher
-
-
-def payloads(found: list[Packet]) -> dict[str, list[Packet]]:
-    """Sizes and hashes of packets, by stream."""
-    return {
-        stream: [packet[2:] for packet in theirs] for stream, theirs in by_stream(found).items()
-    }
 
 
 def test_texts_pass_in_their_place(started: Programs, site: Site, path: str) -> None:

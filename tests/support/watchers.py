@@ -66,6 +66,13 @@ def watch(started: Programs, kind: str, url: str) -> Watcher:
 def by_stream(found: list[Packet]) -> dict[str, list[Packet]]:
     """Packets by elementary stream: (dts, pts, size, hash). Durations are guessed by demuxers."""
     streams: dict[str, list[Packet]] = {}
-    for stream, dts, pts, _, size, digest in found:
+    for stream, dts, pts, _, size, digest, *_ in found:  # more: a new decoder configuration
         streams.setdefault(stream, []).append((dts, pts, size, digest))
     return streams
+
+
+def payloads(found: list[Packet]) -> dict[str, list[Packet]]:
+    """Sizes and hashes of packets, by stream."""
+    return {
+        stream: [packet[2:] for packet in theirs] for stream, theirs in by_stream(found).items()
+    }
