@@ -57,7 +57,9 @@ class Welcome(Service):
     def startService(self) -> None:
         """Say it."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
-        ports = [listener.port.getHost() for listener in self._listeners if listener.port]
+        plain = {section.name for section in self._config.listeners if "rtmp" in section.serve}
+        listeners = [listener for listener in self._listeners if listener.section in plain]
+        ports = [listener.port.getHost() for listener in listeners if listener.port]
         number = next((port.port for port in ports if hasattr(port, "port")), None)
         apps = self._config.vhosts[0].apps.values()
         name = next((app.name for app in apps if app.publish != NOBODY), None)

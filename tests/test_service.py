@@ -336,6 +336,13 @@ def test_a_newcomer_is_told_what_to_type(
     house.stop()
 
 
+def test_a_newcomer_is_told_the_port_of_plain_rtmp(tmp_path: Path, logs: Logs) -> None:
+    text = FILE.replace("interface=127.0.0.1\n    tcp", "interface=127.0.0.1\nserve = rtmpe\n;", 1)
+    house = House(tmp_path, text).start()
+    assert len(logs.about("watch: ffplay rtmp://localhost:1937/live/test")) == 1
+    house.stop()
+
+
 def test_where_nobody_may_publish_a_newcomer_is_told_nothing(tmp_path: Path, logs: Logs) -> None:
     house = House(tmp_path, FILE.replace("publish = anyone", "publish = nobody")).start()
     assert logs.about("ffplay") == []
