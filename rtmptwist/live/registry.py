@@ -11,6 +11,7 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import Connection, ConnectionLimits
 from rtmptwist.live.meters import RegistryMeter
+from rtmptwist.live.names import redacted
 from rtmptwist.wire.status import StatusCode
 
 
@@ -65,8 +66,10 @@ class Registry:
         found = served.find(path) if served is not None else None
         if found is None:
             where = f" on {host}" if host else ""
+            # redacted: who forgets the application has written the stream key in its place
             raise Refused(
-                StatusCode.CONNECT_INVALID_APP, f"There is no application {path!r}{where}."
+                StatusCode.CONNECT_INVALID_APP,
+                f"There is no application {redacted(path)!r}{where}.",
             )
         return found
 

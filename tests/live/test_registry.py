@@ -62,6 +62,12 @@ def test_no_application_no_service(path: str) -> None:
     assert refused.value.status.description.endswith(f"{path!r}.")
 
 
+def test_a_key_in_the_place_of_an_application_is_cut() -> None:
+    with pytest.raises(Refused, match=r"'a/top….{4}' on example.net") as refused:
+        registry().application("example.net", "a/topsecretkey")
+    assert "topsecret" not in refused.value.status.description
+
+
 def test_without_a_common_host_unknown_ones_are_refused() -> None:
     served = Registry([VirtualHost("example.org", [])], Bounds(), Clock())
     with pytest.raises(Refused, match="on elsewhere"):
