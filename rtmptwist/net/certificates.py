@@ -122,6 +122,7 @@ class SelfMade:
         except OSError as error:
             raise CertificateError(
                 f"{self.path}: cannot keep a self-made certificate there: {error.strerror}"
+                " ([server] state says where)"
             ) from error
         self._expires_at = now + SELF_MADE_FOR
         self.log.info(
