@@ -39,6 +39,16 @@ def test_messages_are_numbered_for_ever() -> None:
     assert w.since(5, 6) == [video(500)]
 
 
+def test_a_publisher_whose_timestamps_leap_has_no_full_window_looked_through() -> None:
+    """Each leap asks how far apart pictures are: 14 bytes must not buy a millisecond of ours."""
+    w = window()
+    w.append_start(video(0, key=True))
+    w.append(video(33))
+    for number in range(MAX_COUNT - 10):
+        w.append(audio(33 + number % 2 * 20))
+    assert w.interval() == 20
+
+
 def test_a_part_is_a_little_more_than_its_size() -> None:
     w = window()
     for number in range(4):
