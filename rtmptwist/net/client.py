@@ -29,9 +29,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IOpenSSLClientConnectionCreator,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -41,12 +46,15 @@ from rtmptwist.amf.values import Value
 from rtmptwist.net.answers import Answers
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.netstream import Info, NetStream, Refusal
+from rtmptwist.net.tls import client_tls
+from rtmptwist.net.tunnelclient import TunnelClientEndpoint
 from rtmptwist.net.url import Url
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
 from rtmptwist.wire.client import ClientSession
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.errors import ProtocolError, RemoteProtocolError
 from rtmptwist.wire.events import Event, Handshaken, Result, StatusChange
+from rtmptwist.wire.handshake import ClientHandshake, HandshakeKind
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import State
 
@@ -66,13 +74,16 @@ def connect(
     properties: Mapping[str, Value] | None = None,
     arguments: tuple[Value, ...] = (),
     endpoint: IStreamClientEndpoint | None = None,
+    tls: IOpenSSLClientConnectionCreator | None = None,
     timeout: float = CONNECT_TIMEOUT,
 ) -> Deferred[NetConnection]:
     """
     Connect to an application; the Deferred fires when the server has accepted.
 
-    `properties` are added to the connect object, `arguments` follow it; `endpoint` replaces the
-    host and port of the URL (a unix socket, a proxy). Cancel the Deferred to give up.
+    The URL's scheme is any of rtmp, rtmpe, rtmps, rtmpt, rtmpte, rtmpts. `properties` are added to
+    the connect object, `arguments` follow it; `endpoint` replaces the host and port of the URL (a
+    unix socket, a proxy); `tls` replaces the usual check of a server's certificate, see
+    `net.tls.client_tls`. Cancel the Deferred to give up.
 
     Raises:
         ValueError: in the URL, at once.
@@ -80,11 +91,19 @@ def connect(
             Deferred. The last is Python's own.
     """
     where = Url.parse(url)
-    connection = NetConnection(reactor)
+    kind = HandshakeKind.RTMPE if where.encrypted else HandshakeKind.DIGEST
+    handshake = ClientHandshake(kind, random=os.urandom)
+    session = ClientSession(random=os.urandom, handshake=handshake)
+    connection = NetConnection(reactor, session)
+    way = endpoint or HostnameEndpoint(reactor, where.host, where.port)
+    if where.secure:
+        way = wrapClientTLS(tls or client_tls(where.host), way)
+    if where.tunnelled:
+        way = TunnelClientEndpoint(reactor, way, where.host, where.port)
     opening = Deferred.fromCoroutine(
         _open(
             connection,
-            endpoint or HostnameEndpoint(reactor, where.host, where.port),
+            way,
             where,
             properties or {},
             arguments,

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-_PORTS: Final = {"rtmp": 1935}
+_PORTS: Final = {
+    "rtmp": 1935,
+    "rtmpe": 1935,
+    "rtmps": 443,
+    "rtmpt": 80,
+    "rtmpte": 80,
+    "rtmpts": 443,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,21 @@ class Url:
             raise ValueError(f"no host in the URL (expected {parts.scheme}://host/app)")
         app = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.scheme, parts.hostname, usual if port is None else port, app)
+
+    @property
+    def encrypted(self) -> bool:
+        """RTMPE: Adobe's encrypted handshake."""
+        return self.scheme in ("rtmpe", "rtmpte")
+
+    @property
+    def secure(self) -> bool:
+        """TLS."""
+        return self.scheme in ("rtmps", "rtmpts")
+
+    @property
+    def tunnelled(self) -> bool:
+        """Inside HTTP requests."""
+        return self.scheme in ("rtmpt", "rtmpte", "rtmpts")
 
     @property
     def tc_url(self) -> str:

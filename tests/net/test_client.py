@@ -76,6 +76,7 @@ def says(client: NetConnection, *messages: Message) -> None:
         ("rtmp://[::1]:7/live", Url("rtmp", "::1", 7, "live"), "rtmp://[::1]:7/live"),
         ("rtmp://h", Url("rtmp", "h", 1935, ""), "rtmp://h:1935/"),
         ("rtmp://h:0/x", Url("rtmp", "h", 0, "x"), "rtmp://h:0/x"),
+        ("rtmpts://h/x", Url("rtmpts", "h", 443, "x"), "rtmpts://h:443/x"),
     ],
 )
 def test_urls(text: str, url: Url, tc_url: str) -> None:
@@ -86,7 +87,10 @@ def test_urls(text: str, url: Url, tc_url: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("http://h/live", r"http scheme in the URL \(expected rtmp\)"),
+        (
+            "http://h/live",
+            r"http scheme in the URL \(expected rtmp, rtmpe, rtmps, rtmpt, rtmpte, rtmpts\)",
+        ),
         ("h/live", "no scheme in the URL"),
         ("rtmp:///live", r"no host in the URL \(expected rtmp://host/app\)"),
         ("rtmp://h:geheim/live", "the URL's host or port cannot be read"),

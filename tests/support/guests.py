@@ -21,6 +21,7 @@ from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.client import NetConnection, connect
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.net.netstream import NetStream, Refusal
+from rtmptwist.net.tls import client_tls
 from rtmptwist.service import Farewell, make_service
 from rtmptwist.wire.message import Message, MessageType
 
@@ -145,13 +146,17 @@ class Guests:
     """Clients of one server."""
 
     def __init__(self, address: str) -> None:
-        """`address`: `rtmp://host:port`."""
+        """`address`: `rtmp://host:port`, or any other scheme; certificates are not checked."""
         self.address = address
+        secure = address.partition(":")[0].endswith("s")
+        self._tls = client_tls("localhost", verify=False) if secure else None
         self._connections: list[NetConnection] = []
 
     async def connect(self, app: str = "live", **properties: Value) -> NetConnection:
         """A connection to an application."""
-        connection = await connect(reactor, f"{self.address}/{app}", properties=properties)
+        connection = await connect(
+            reactor, f"{self.address}/{app}", properties=properties, tls=self._tls
+        )
         self._connections.append(connection)
         return connection
 
