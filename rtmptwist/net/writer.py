@@ -92,7 +92,7 @@ def writer_for(transport: ITransport | None) -> SocketWriter | TransportWriter:
     assert transport is not None
     tcp = tcp_socket(transport)
     if tcp is not None:
-        _tune(tcp)
+        tune(tcp)
     plain = plain_socket(transport)
     if plain is None:
         return TransportWriter(cast("Pipe", transport))
@@ -349,7 +349,8 @@ def _handle(transport: object) -> socket.socket | None:
     return None
 
 
-def _tune(tcp: socket.socket) -> None:
+def tune(tcp: socket.socket) -> None:
+    """Have small batches leave at once, and little of what is old wait in the kernel."""
     with suppress(OSError):  # some systems complain when the peer is gone already
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
