@@ -11,8 +11,8 @@ When is a request answered?
 |---|---|
 | brings bytes | once the connection has taken them, with what it says to that |
 | asks only | once there is something to say, at the latest after the `Use`'s hold |
-| is followed, on its connection or with its number, by another | at once: librtmp does not wait |
-| beyond the rate of `TunnelLimits` | 20 ms later |
+| is followed by another, on its connection or by number | at once: librtmp does not wait |
+| beyond the rate of `TunnelLimits` | 20 ms later, unless followed by more than an idle one |
 
 An answer that is held needs no adaptive interval: the next request is there when something happens.
 """
@@ -150,10 +150,17 @@ class Polls:
                 self._last = 0
             self._keep(Poll(kind, number, body, reply, not_before), now)
 
-    def hurry(self) -> None:
-        """Somebody waits behind the current request: hold it no longer for want of bytes."""
+    def hurry(self, urgent: bool) -> None:
+        """
+        Another request waits behind the current one: hold that no longer for want of bytes.
+
+        `urgent`: it is more than an idle one; then it waits for no reason at all. librtmp publishes
+        in this way, as fast as it can, and when it is done it leaves, whatever is on its way.
+        """
         poll = self._current
-        if poll is not None and poll.kind is Kind.IDLE and self._clock.seconds() >= poll.not_before:
+        if poll is None or poll.body:
+            return
+        if urgent or self._clock.seconds() >= poll.not_before:
             self._finish(poll)
 
     def leave(self, reply: Reply) -> None:
@@ -212,18 +219,24 @@ class Polls:
             if tunnel.reading:
                 tunnel.feed(body)
             return True
-        now = self._clock.seconds()
-        due = poll.not_before
-        followed = poll.number + 1 in self._early
-        if poll.kind is Kind.IDLE and not tunnel.waiting and not followed:
-            # while a decision is taken, nothing else that the client could send would be heard
-            hold = tunnel.use.hold if tunnel.reading else Use.PLAYING.hold
-            due = max(due, poll.since + hold)
-        if now < due:
+        due = self._due(poll)
+        if self._clock.seconds() < due:
             self._wake_at(due)
             return False
         self._finish(poll)
         return True
+
+    def _due(self, poll: Poll) -> float:
+        """When to answer the current one."""
+        tunnel = self.tunnel
+        following = self._early.get(poll.number + 1)
+        if following is not None:
+            return poll.not_before if following.kind is Kind.IDLE else 0.0
+        if poll.kind is Kind.SEND or tunnel.waiting:
+            return poll.not_before
+        # while a decision is taken, nothing else that the client could send would be heard
+        hold = tunnel.use.hold if tunnel.reading else Use.PLAYING.hold
+        return max(poll.not_before, poll.since + hold)
 
     def _finish(self, poll: Poll) -> None:
         """Answer the current one. To reply may bring in the next request, and answer that too."""

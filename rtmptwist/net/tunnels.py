@@ -112,11 +112,11 @@ class Tunnels:
         else:
             polls.enter(kind, number, body, reply)
 
-    def hurry(self, session_id: str) -> None:
+    def hurry(self, session_id: str, urgent: bool) -> None:
         """See `Polls.hurry`."""
         polls = self._sessions.get(session_id)
         if polls is not None:
-            polls.hurry()
+            polls.hurry(urgent)
 
     def leave(self, session_id: str, reply: Reply) -> None:
         """See `Polls.leave`."""

@@ -7,18 +7,22 @@ sockets: what cannot be sent to directly needs no other transport than its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IConsumer, IProducer, IPushProducer, ITransport
 from zope.interface import implementer
 
-from rtmptwist.net.writer import plain_socket, writer_for
+from rtmptwist.net.writer import SocketWriter, plain_socket, tune
 
 
 def eager(transport: Any) -> Any:
     """The same transport, but quicker, if it can be."""
-    return transport if plain_socket(transport) is None else EagerTransport(transport)
+    plain = plain_socket(transport)
+    if plain is None:
+        return transport
+    tune(plain)
+    return EagerTransport(transport, plain.send)
 
 
 @implementer(ITransport, IPushProducer, IConsumer)
@@ -26,14 +30,18 @@ class EagerTransport:
     """
     Stands before a transport, to which nobody else may write.
 
-    The transport tells of its loss as ever, except for the producer's `stopProducing`.
+    The transport tells of its loss as ever, except for the producer's `stopProducing`; but not for
+    a failed `send`. librtmp does not read the answers to what it publishes, and when it is done it
+    closes, so that the first answer thereafter fails: what it sent before is still to be read.
     """
 
-    __slots__ = ("_paused", "_producer", "_transport", "_writer")
+    __slots__ = ("_paused", "_producer", "_send", "_transport", "_writer")
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, send: Callable[[bytes], int]) -> None:
+        """`send` is the bound method of the non-blocking socket under `transport`."""
         self._transport = transport
-        self._writer = writer_for(transport)
+        self._send = send
+        self._writer = SocketWriter(transport, self._send_or_forget)
         self._writer.drained = self._drained
         self._producer: Any = None
         self._paused = False
@@ -93,6 +101,12 @@ class EagerTransport:
     def stopProducing(self) -> None:
         """Close when everything is out."""
         self.loseConnection()
+
+    def _send_or_forget(self, data: bytes) -> int:
+        try:
+            return self._send(data)
+        except (ConnectionError, TimeoutError):
+            return len(data)
 
     def _drained(self) -> None:
         if self._paused:

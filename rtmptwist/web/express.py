@@ -32,6 +32,8 @@ _HEAD: Final = re.compile(
     rb"\r\n"
 )
 
+_IDLE: Final = b"POST /idle/"
+
 _USUAL: Final = re.compile(
     rb"(?i:(?:(?:Accept(?:-[a-z]+)?|Cache-Control|Content-Type|Cookie|Host|Icy-MetaData|Origin"
     rb"|Pragma|Referer|User-Agent|Via|X-[a-z-]+): [ -~]*|Connection: keep-alive)\r\n)*"
@@ -80,7 +82,7 @@ class ExpressChannel(Channel):
         """Bytes to be looked at; those behind an unanswered request wait."""
         if self._due:
             self._keep(data)
-            self._tunnels.hurry(self._due)
+            self._hurry(b"".join(self._behind))
         elif self.requests:
             super().bytes_received(data)
         else:
@@ -129,6 +131,8 @@ class ExpressChannel(Channel):
                 self._body.clear()
                 self._due = session_id
                 self._tunnels.enter(session_id, kind, number, body, self._reply)
+                if self._due and data:
+                    self._hurry(data)
         self._working = False
         if self._head is not None:
             self.acknowledge()
@@ -154,6 +158,11 @@ class ExpressChannel(Channel):
         self.resetTimeout()
         if not self._working and not self._choked:
             self._go_on()
+
+    def _hurry(self, behind: bytes) -> None:
+        """Something waits behind the request that we have not answered; in part, perhaps."""
+        urgent = not _IDLE.startswith(behind[: len(_IDLE)])
+        self._tunnels.hurry(self._due, urgent)
 
     def _keep(self, data: bytes) -> None:
         self._behind.append(data)

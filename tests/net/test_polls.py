@@ -140,9 +140,9 @@ def test_a_newer_request_releases_a_held_one(desk: Desk) -> None:
 def test_bytes_behind_it_release_a_held_one(desk: Desk) -> None:
     """librtmp sends the next request before it has read the answer."""
     held = desk.idle(0)
-    desk.tunnels.hurry(desk.session_id)
+    desk.tunnels.hurry(desk.session_id, urgent=False)
     assert held == OK_EMPTY
-    desk.tunnels.hurry(desk.session_id)
+    desk.tunnels.hurry(desk.session_id, urgent=False)
 
 
 def test_holding_costs_few_timers(desk: Desk) -> None:
@@ -236,14 +236,30 @@ def test_who_asks_too_often_waits_a_little(desk: Desk) -> None:
     for number in range(200):
         assert len(desk.idle(number)) == 1
     late = desk.idle(200)
-    desk.tunnels.hurry(desk.session_id)
-    assert late == []
-    other = desk.send(201, b"x")
-    assert other == []
+    desk.tunnels.hurry(desk.session_id, urgent=False)
+    later = desk.idle(201)
+    assert late == later == []
     desk.turn(0.02)
-    assert (late, len(desk.listener.heard)) == ([(200, b"\x21")], 1)
-    desk.turn(0.02)
-    assert len(other) == 1
+    assert late == later == [(200, b"\x21")]
+
+
+def test_who_brings_something_does_not_wait(desk: Desk) -> None:
+    """librtmp publishes a file as fast as it goes and closes, whatever is still on its way."""
+    desk.tunnel.use = Use.PUBLISHING
+    answers = [desk.send(number, b"x") for number in range(1000)]
+    assert len(desk.listener.heard) == 1000
+    assert answers[:-1] == [OK_EMPTY] * 999
+    assert answers[-1] == []
+    desk.tunnels.hurry(desk.session_id, urgent=True)
+    assert answers[-1] == OK_EMPTY
+
+
+def test_a_decision_is_waited_for_by_those_too(desk: Desk) -> None:
+    desk.tunnel.pauseProducing()
+    answers = [desk.send(number, b"x") for number in range(3)]
+    desk.tunnels.hurry(desk.session_id, urgent=True)
+    assert answers == [[], [], []]
+    assert desk.listener.heard == []
 
 
 def test_in_the_long_run_it_gets_the_rate(desk: Desk) -> None:

@@ -55,7 +55,7 @@ def test_guessed_ids_are_refused_and_counted() -> None:
     answers = []
     for kind in Kind:
         tunnels.enter("A" * 22, kind, 0, b"x", lambda status, body: answers.append((status, body)))
-    tunnels.hurry("A" * 22)
+    tunnels.hurry("A" * 22, urgent=True)
     tunnels.leave("A" * 22, lambda *_: None)
     assert answers == [(404, b"")] * 3
     assert tunnels.meter.unknown == 3

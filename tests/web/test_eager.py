@@ -1,4 +1,4 @@
-"""The transport that sends at once: with a fake writer, and over sockets."""
+"""The transport that sends at once: with a fake kernel, and over sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from twisted.trial.unittest import TestCase
 from twisted.web.server import Request
 from zope.interface.verify import verifyObject
 
-from rtmptwist.web import eager as module
 from rtmptwist.web.channel import Channel
 from rtmptwist.web.eager import EagerTransport, eager
 from rtmptwist.web.site import Site
@@ -28,21 +27,42 @@ from tests.support.web import request
 reactor: Any = global_reactor
 
 
-class FakeWriter:
-    """Takes everything, and says what a test wants."""
+class Kernel:
+    """Takes so many bytes, then none; or fails."""
 
     def __init__(self) -> None:
-        self.idle = True
-        self.took: list[bytes] = []
-        self.closed = False
-        self.drained: Any = None
+        self.room = 1 << 30
+        self.took = b""
+        self.error: Exception | None = None
 
-    def write(self, data: bytes) -> bool:
-        self.took.append(data)
-        return self.idle
+    def send(self, data: bytes) -> int:
+        if self.error is not None:
+            raise self.error
+        if not self.room:
+            raise BlockingIOError
+        part = data[: self.room]
+        self.took += part
+        self.room -= len(part)
+        return len(part)
 
-    def close(self) -> None:
-        self.closed = True
+
+class Pipe:
+    """The transport under test, and what is below it."""
+
+    def __init__(self) -> None:
+        self.kernel = Kernel()
+        self.inner: Any = StringTransport(HOST, PEER)
+        self.transport = EagerTransport(self.inner, self.kernel.send)
+        self.producer = Producer()
+        self.transport.registerProducer(cast("Any", self.producer), True)
+
+    def drain(self) -> bytes:
+        """Twisted has sent the rest."""
+        rest: bytes = self.inner.value()
+        self.inner.clear()
+        self.kernel.room = 1 << 30
+        self.inner.producer.resumeProducing()
+        return rest
 
 
 class Producer:
@@ -61,16 +81,8 @@ class Producer:
         self.calls.append("stop")
 
 
-@pytest.fixture
-def writer(monkeypatch: pytest.MonkeyPatch) -> FakeWriter:
-    """What the transport under test writes to."""
-    writer = FakeWriter()
-    monkeypatch.setattr(module, "writer_for", lambda transport: writer)
-    return writer
-
-
-def test_is_a_transport(writer: FakeWriter) -> None:
-    transport = EagerTransport(StringTransport(HOST, PEER))
+def test_is_a_transport() -> None:
+    transport = Pipe().transport
     assert (transport.getPeer(), transport.getHost()) == (PEER, HOST)
     for interface in (ITransport, IConsumer, IPushProducer):
         verifyObject(interface, transport)
@@ -82,55 +94,65 @@ def test_where_nothing_is_to_be_gained_nothing_changes() -> None:
     assert eager(transport) is transport
 
 
-def test_everything_goes_through_the_writer(writer: FakeWriter) -> None:
-    transport = EagerTransport(StringTransport())
-    transport.write(b"one")
-    transport.writeSequence([b"t", b"wo"])
-    assert writer.took == [b"one", b"two"]
+def test_everything_goes_to_the_kernel() -> None:
+    pipe = Pipe()
+    pipe.transport.write(b"one")
+    pipe.transport.writeSequence([b"t", b"wo"])
+    assert pipe.kernel.took == b"onetwo"
+    assert pipe.inner.value() == b""
 
 
-def test_a_producer_is_paused_until_everything_is_out(writer: FakeWriter) -> None:
-    transport, producer = EagerTransport(StringTransport()), Producer()
-    transport.registerProducer(cast("Any", producer), True)
-    transport.write(b"a")
-    writer.idle = False
-    transport.write(b"b")
-    transport.write(b"c")
-    assert producer.calls == ["pause"]
-    writer.drained()
-    writer.drained()
-    assert producer.calls == ["pause", "resume"]
+def test_a_producer_is_paused_until_everything_is_out() -> None:
+    pipe = Pipe()
+    pipe.kernel.room = 3
+    for data in (b"ab", b"cd", b"ef"):
+        pipe.transport.write(data)
+    assert pipe.producer.calls == ["pause"]
+    assert pipe.kernel.took + pipe.drain() == b"abcdef"
+    assert pipe.producer.calls == ["pause", "resume"]
+    pipe.transport.write(b"gh")
+    assert pipe.producer.calls == ["pause", "resume"]
 
 
-def test_without_a_producer_nobody_is_paused(writer: FakeWriter) -> None:
-    transport, producer = EagerTransport(StringTransport()), Producer()
-    transport.registerProducer(cast("Any", producer), True)
-    writer.idle = False
-    transport.write(b"a")
-    transport.unregisterProducer()
-    transport.write(b"b")
-    writer.drained()
-    assert producer.calls == ["pause"]
+def test_without_a_producer_nobody_is_paused_or_resumed() -> None:
+    pipe = Pipe()
+    pipe.kernel.room = 0
+    pipe.transport.write(b"a")
+    pipe.transport.unregisterProducer()
+    pipe.transport.write(b"b")
+    assert pipe.drain() == b"ab"
+    assert pipe.producer.calls == ["pause"]
 
 
-def test_pull_producers_are_not_taken(writer: FakeWriter) -> None:
+def test_pull_producers_are_not_taken() -> None:
     with pytest.raises(ValueError, match="pull producer"):
-        EagerTransport(StringTransport()).registerProducer(cast("Any", Producer()), False)
+        Pipe().transport.registerProducer(cast("Any", Producer()), False)
 
 
-def test_reading_and_the_end_are_the_transport_s(writer: FakeWriter) -> None:
-    inner = StringTransport()
-    transport = EagerTransport(inner)
-    transport.pauseProducing()
-    assert inner.producerState == "paused"
-    transport.resumeProducing()
-    assert inner.producerState == "producing"
-    transport.stopProducing()
-    assert writer.closed
-    assert not transport.disconnecting
-    transport.abortConnection()
-    assert inner.disconnected
-    assert transport.disconnecting
+@pytest.mark.parametrize("error", [BrokenPipeError(), ConnectionResetError(), TimeoutError()])
+def test_what_a_client_sent_before_it_left_is_still_read(error: Exception) -> None:
+    """librtmp closes without reading its answers: the rest of its publication is on its way."""
+    pipe = Pipe()
+    pipe.kernel.error = error
+    pipe.transport.write(b"nobody reads this")
+    assert pipe.inner.value() == b""
+    assert pipe.inner.producerState == "producing"
+    assert not pipe.transport.disconnecting
+
+
+def test_reading_and_the_end_are_the_transport_s() -> None:
+    pipe = Pipe()
+    pipe.transport.pauseProducing()
+    states = [pipe.inner.producerState]
+    pipe.transport.resumeProducing()
+    states.append(pipe.inner.producerState)
+    assert states == ["paused", "producing"]
+    pipe.transport.stopProducing()
+    assert pipe.transport.disconnecting
+    pipe.transport.write(b"too late")
+    assert pipe.kernel.took + pipe.inner.value() == b""
+    pipe.transport.abortConnection()
+    assert pipe.inner.disconnected
 
 
 class Slow(Protocol):

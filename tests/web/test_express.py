@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.web.http import HTTPChannel
 
-from rtmptwist.net.tunnel import Use
+from rtmptwist.net.tunnel import TunnelLimits, Use
 from rtmptwist.web.express import ExpressChannel
 from tests.support.web import Web, Wire, chunked, request
 
@@ -220,6 +220,31 @@ def test_a_client_that_stops_reading_is_served_when_it_reads_again() -> None:
     assert wire.raw() == b""
     wire.channel.resumeProducing()
     assert [a.body for a in wire.hear()] == [b"\x01<3>", b"\x01<4>", b"\x01<5>"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "answered"),
+    [
+        (b"POST /send/", True),
+        (b"POST /clo", True),
+        (b"GET ", True),
+        (b"POST /idle/", False),
+        (b"POST /", False),
+    ],
+)
+def test_who_asks_too_often_waits_unless_more_than_asking_is_behind(
+    behind: bytes, answered: bool
+) -> None:
+    """Also when only its first bytes are there."""
+    web = Web(limits=TunnelLimits(requests_per_second=1))
+    wire, session_id, _ = web.open()
+    wire.ask(f"/idle/{session_id}/0")
+    wire.say(request(f"/idle/{session_id}/1"))
+    assert wire.raw() == b""
+    wire.say(behind)
+    assert bool(wire.raw()) is answered
+    web.turn(0.02)
+    assert bool(wire.raw()) is not answered
 
 
 def test_an_answer_that_comes_while_it_does_not_read() -> None:
