@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from itertools import pairwise
 
 import pytest
@@ -14,12 +13,12 @@ from tests.support.guests import visiting
 from tests.support.programs import (
     SAMPLES,
     Programs,
-    Run,
     Site,
     ffmpeg9,
     packets,
     program,
     publisher,
+    publishing,
     serve,
 )
 from tests.support.reactor import reactor_test
@@ -40,11 +39,6 @@ pytestmark = pytest.mark.interop
 SHORT, LONG = SAMPLES / "h264-base-aac-25.flv", SAMPLES / "h264-b-aac.flv"
 
 
-def publish(started: Programs, url: str, *before: str) -> Run:
-    """FFmpeg 9 as an encoder that sends a file, at its own speed unless told otherwise."""
-    return started.start(*publisher(ffmpeg9(), LONG, url, *(before or ("-readrate", "1"))))
-
-
 def steps_back(watcher: Watcher) -> list[tuple[int, int]]:
     """Where the time of a stream goes back, if anywhere."""
     return [
@@ -62,8 +56,7 @@ def steps_back(watcher: Watcher) -> list[tuple[int, int]]:
 def test_ffmpeg_reads_why_its_name_is_refused(started: Programs, version: int) -> None:
     site = serve(started, "takeover = reject\n")
     url = site.url("live/show")
-    first = publish(started, url)
-    site.wait_for("publishes live/show")
+    first = publishing(started, LONG, url, 1.0)
     ffmpeg = ffmpeg9() if version == 9 else program("ffmpeg")
     second = started.start(*publisher(ffmpeg, LONG, url))
     assert second.wait(10.0) != 0
@@ -77,9 +70,7 @@ def test_a_publisher_that_is_killed_and_comes_back(started: Programs) -> None:
     url = site.url("live/show")
     watching = [watch(started, kind, url) for kind in (FFMPEG9, FFMPEG5, RTMPDUMP)]
     site.wait_for("plays live/show", times=3)
-    first = publish(started, url, "-readrate", "4")
-    site.wait_for("publishes live/show")
-    time.sleep(0.7)  # of its 2.5 s
+    first = publishing(started, LONG, url, 4.0, until=2.5)
     first.kill()
     site.wait_for("no longer publishes")
     second = started.start(*publisher(ffmpeg9(), SHORT, url))
@@ -104,9 +95,7 @@ def test_a_publisher_is_taken_over_by_itself(started: Programs) -> None:
     url = site.url("live/show")
     watcher = watch(started, FFMPEG9, url)
     site.wait_for("plays live/show")
-    first = publish(started, url)
-    site.wait_for("publishes live/show")
-    time.sleep(0.5)
+    first = publishing(started, LONG, url, 1.0, until=0.5)
     second = started.start(*publisher(ffmpeg9(), SHORT, url))
     assert first.wait(10.0) != 0
     assert "show was taken over by the same publisher" in first.words()
@@ -126,8 +115,7 @@ def test_a_publisher_that_is_stopped_frees_its_name(started: Programs) -> None:
     url = site.url("live/show")
     watcher = watch(started, FFMPEG9, url)
     site.wait_for("plays live/show")
-    first = publish(started, url)
-    site.wait_for("publishes live/show")
+    first = publishing(started, LONG, url, 2.0, until=1.0)
     first.process.send_signal(signal.SIGSTOP)
     site.wait_for("left: nothing was heard for too long", patience=6.0)
     assert watcher.packets()  # over, for nobody is coming back within no grace

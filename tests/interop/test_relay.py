@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -17,13 +15,13 @@ from tests.support.programs import (
     SAMPLES,
     Packet,
     Programs,
-    Run,
     Site,
     ffmpeg9,
     packets,
     parse_packets,
     program,
     publisher,
+    publishing,
 )
 from tests.support.reactor import reactor_test
 from tests.support.watchers import (
@@ -191,33 +189,16 @@ LATE = [
 "The crossing in the last one's 3.2nd second is before all of them."
 
 
-def send_slowly(
-    started: Programs, site: Site, path: str, sample: str, speed: float, until: float
-) -> Run:
-    """Publish a file at this speed; returns when so many seconds of it have been sent."""
-    command = publisher(
-        ffmpeg9(), SAMPLES / f"{sample}.flv", site.url(path), "-readrate", str(speed)
-    )
-    sending = started.start(*command, "-progress", "pipe:1", "-stats_period", "0.05")
-    deadline = time.monotonic() + 20
-    while not (times := re.findall(rb"^out_time_us=(\d+)", sending.output(), re.MULTILINE)) or (
-        int(times[-1]) < until * 1e6
-    ):
-        assert sending.process.poll() is None, sending.words()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return sending
-
-
 @pytest.mark.parametrize(("sample", "speed", "after"), LATE, ids=[case[0] for case in LATE])
 def test_joined_late(
     started: Programs, site: Site, path: str, sample: str, speed: float, after: float
 ) -> None:
     """A viewer gets everything from a key frame on that was there when it came."""
     kinds = [FFMPEG9, *OTHERS] if sample not in LEGACY else [FFMPEG9, FFMPEG5, *OTHERS]
-    sending = send_slowly(started, site, path, sample, speed, after)
+    file = SAMPLES / f"{sample}.flv"
+    sending = publishing(started, file, site.url(path), speed, after)
     watching = watchers(started, site, path, kinds)
-    source = by_stream(packets(ffmpeg9(), SAMPLES / f"{sample}.flv"))
+    source = by_stream(packets(ffmpeg9(), file))
     assert sending.wait() == 0, sending.words()
     for watcher in watching:
         got = by_stream(watcher.packets())
@@ -244,7 +225,8 @@ def check_suffix(got: list[Packet], source: list[Packet], watcher: Watcher) -> N
 
 def test_the_first_picture_is_there_at_once(started: Programs, site: Site, path: str) -> None:
     """The only key frame is long gone, and the next would be never."""
-    sending = send_slowly(started, site, path, "h264-longgop-aac", 1.0, 0.5)
+    file = SAMPLES / "h264-longgop-aac.flv"
+    sending = publishing(started, file, site.url(path), 1.0, 0.5)
     for ffmpeg in ffmpeg9(), program("ffmpeg"):
         watching = started.start(
             *(ffmpeg, "-v", "error", "-nostdin", "-i", site.url(path)),

@@ -231,3 +231,18 @@ def publisher(ffmpeg: str, source: str | Path, url: str, *before: str) -> Sequen
         ffmpeg, "-v", "error", "-nostdin", *before, "-i", str(source), "-map", "0:v?",
         "-map", "0:a?", "-c", "copy", "-copyts", "-f", "flv", url,
     ]  # fmt: skip
+
+
+def publishing(started: Programs, source: Path, url: str, speed: float, until: float = 0.1) -> Run:
+    """Let FFmpeg 9 send a file at so many times its speed; wait for so many seconds of it."""
+    command = publisher(ffmpeg9(), source, url, "-readrate", str(speed))
+    run = started.start(*command, "-progress", "pipe:1", "-stats_period", "0.05")
+    deadline = time.monotonic() + PATIENCE
+    while not any(
+        int(sent) >= until * 1e6
+        for sent in re.findall(rb"^out_time_us=(\d+)", run.output(), re.MULTILINE)
+    ):
+        if time.monotonic() > deadline or run.process.poll() is not None:
+            raise AssertionError(f"{run.name} did not publish {until} s: {run.words()}")
+        time.sleep(0.02)
+    return run
