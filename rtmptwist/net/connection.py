@@ -330,8 +330,9 @@ class ServerConnection(Protocol):
             self.mind_transport()
 
     def drop_stream(self, stream_id: int) -> None:
-        """Forget a NetStream that has ended by itself."""
+        """Forget a NetStream that has ended by itself; its id may be used again."""
         self.streams.pop(stream_id, None)
+        self.session.free(stream_id)
         self.mind_transport()
 
     def finish_if_unused(self, reason: str) -> None:

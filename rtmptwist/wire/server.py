@@ -152,6 +152,12 @@ class ServerSession(Session):
         self.send_control(StreamEof(stream_id))
         self.status(stream_id, status)
 
+    def free(self, stream_id: int) -> None:
+        """The owner ended what a client did on a message stream: it may do something else there."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.use, stream.name = _Use.NOTHING, ""
+
     def play_status(self, stream_id: int, status: Status) -> None:
         """Send an onPlayStatus, which is a data message (Play.Complete, Play.Switch)."""
         self.data(stream_id, "onPlayStatus", status.info())

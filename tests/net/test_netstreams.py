@@ -84,6 +84,24 @@ async def test_takeover_of_one_stream_leaves_the_others_of_its_connection() -> N
 
 
 @reactor_test
+async def test_a_netstream_whose_use_the_server_ended_is_as_good_as_new() -> None:
+    """Whoever was told that it is over need not close it."""
+    async with serving(live(wait=0.0, takeover="any", grace=0.0, after_end="close")) as host:
+        guest = await host.guest()
+        other = await host.publish("other", on=guest.connection)
+        await refused(guest.stream.play("show"))
+        await guest.stream.publish("show")
+        await (await host.publish("show")).settle()
+        await guest.until_told("Publish.BadName")
+        await guest.stream.play("other")
+        other.stream.close()
+        await guest.until_told("Play.UnpublishNotify")
+        await guest.stream.publish("mine")
+        await guest.feed(*headers())
+        assert host.application().is_live("mine")
+
+
+@reactor_test
 async def test_an_unknown_call_is_answered_with_its_name() -> None:
     async with serving() as host:
         connection = await host.connect()

@@ -345,6 +345,15 @@ def test_a_playing_stream_cannot_publish_and_a_publishing_one_cannot_play() -> N
     ]
 
 
+def test_what_the_owner_ended_leaves_the_stream_free() -> None:
+    pair = SessionPair().with_stream()
+    say(pair, "publish", "mine", wanted=0)
+    pair.server.free(1)
+    pair.server.free(2)  # which nobody made
+    say(pair, "play", "other")
+    assert [type(event) for event in pair.heard_by_server] == [Publish, Play]
+
+
 def test_publishing_again_ends_the_first_publication() -> None:
     pair = SessionPair().with_stream()
     pair.client.publish(1, "a")
@@ -598,6 +607,14 @@ def test_commands_have_a_rate() -> None:
     say(pair, "releaseStream", stream=0)
     with pytest.raises(LimitExceeded, match="more than 1 commands per second"):
         say(pair, "releaseStream", stream=0)
+
+
+def test_a_few_clients_with_long_commands_do_not_take_all_time() -> None:
+    """Reading one of 64 KB took 25 ms, and a hundred in a second were allowed."""
+    pair = SessionPair(Limits(command_burst=20, command_unit=100)).connected()
+    pair.server.refill(1.0)
+    with pytest.raises(LimitExceeded, match="a long one counts for each 100 bytes"):
+        say(pair, "releaseStream", "x" * 2000, stream=0)
 
 
 def test_chunks_have_a_rate() -> None:
