@@ -72,6 +72,9 @@ class Limits:
     command_burst: int = 200
     "An encoder starts with six commands, a Flash application with some dozens."
 
+    command_unit: int = 1024
+    "Bytes; a longer command counts as several: 64 KB can be 64,000 values, 25 ms to read."
+
     pings_per_second: int = 10
     "Answered; the rest are dropped. The amplification is 1 to 1, but each costs a write."
 

@@ -322,11 +322,12 @@ class Session(ABC):
                 self._emit(event)  # type: ignore[arg-type]  # the set narrows it
 
     def _command_message(self, message: Message) -> None:
-        self._command_credit -= 1
+        limits = self.limits
+        self._command_credit -= 1 + len(message.payload) // limits.command_unit
         if self._command_credit < 0:
             raise LimitExceeded(
-                f"more than {self.limits.commands_per_second} commands per second"
-                f" after a burst of {self.limits.command_burst}"
+                f"more than {limits.commands_per_second} commands per second after a burst of"
+                f" {limits.command_burst} (a long one counts for each {limits.command_unit} bytes)"
             )
         try:
             command = parse(message, self._amf_limits)
