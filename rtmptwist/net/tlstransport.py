@@ -94,7 +94,7 @@ class TlsTransport(TLSMemoryBIOProtocol):
     def write(self, data: bytes) -> None:
         """Encrypt and send: any size in one piece, which Twisted would cut at 16 KiB."""
         connection: SSL.Connection | None = self.getHandle()
-        if connection is None:  # lost
+        if connection is None or not data:  # lost
             return
         if len(data) <= _RECORD:
             try:
