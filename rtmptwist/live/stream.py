@@ -177,4 +177,5 @@ class LiveStream:
     def _leave_if_unneeded(self) -> None:
         if not self.live and not self.audience.subscribers:
             self.audience.close()
+            self.window.clear()  # what is in cycles waits for the garbage collector
             self._vanished(self)

@@ -71,6 +71,7 @@ class Publishing:
         """The publisher left: the stream lives on for the grace time."""
         self.inlet.end(release=wanted)
         self._log(reason)
+        self._detach()
 
     def shut_down(self) -> None:
         """A publisher hears it from the connection."""
@@ -78,11 +79,18 @@ class Publishing:
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
         self._log(reason)
+        self._detach()
         connection = self._connection
         status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._path})
         connection.session.status(self._stream_id, status)
         connection.drop_stream(self._stream_id)
         connection.finish_if_unused(reason)
+
+    def _detach(self) -> None:
+        """Make no cycle with the inlet: a connection's memory is free when it ends, not later."""
+        self._inlet = None
+        for method in ("push", "flush"):
+            vars(self).pop(method, None)
 
     def _log(self, reason: str) -> None:
         connection = self._connection
@@ -141,9 +149,11 @@ class Playing:
         """Nothing was pushed."""
 
     def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
-        """The client stops watching."""
-        self.subscriber.close()
-        self._log(reason)
+        """The client stops watching; nothing is left to do if it `ended` meanwhile."""
+        if self._subscriber is not None:
+            self._subscriber.close()
+            self._log(reason)
+            self._subscriber = None  # or they keep each other, and all that waits, from being freed
 
     def shut_down(self) -> None:
         """Players end when they are told that the stream is over."""
@@ -171,6 +181,7 @@ class Playing:
         connection.send()
         connection.drop_stream(self._stream_id)
         self._log(status.description)
+        self._subscriber = None
         if reason is EndReason.STALLED:
             # it does not read, so nothing but its end will reach it
             connection.abort(status.description)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import pytest
 
 from rtmptwist.config.schema import VirtualHost
 from rtmptwist.net.client import connect
-from tests.support.guests import live, reactor, refused, serving
+from tests.support.guests import eventually, live, reactor, refused, serving
 from tests.support.live import gop, headers, payloads
 from tests.support.logs import Logs
 from tests.support.reactor import reactor_test
@@ -253,3 +256,36 @@ async def test_no_secret_is_logged(logs: Logs) -> None:
     assert "plays live/sk-…" in text
     assert text.count("refused") >= 4
     assert "SECRET" not in text
+
+
+@pytest.mark.parametrize("after_end", ["stay", "close"])
+@reactor_test
+async def test_what_waited_for_those_who_left_is_freed_at_once(after_end: str) -> None:
+    """Not when the garbage collector finds the cycle: hundreds of megabytes can wait by then."""
+    async with serving(live(after_end=after_end, grace=0.0)) as host:
+        connection = await host.connect()
+        publisher = await host.publish(on=connection)
+        await host.play(on=connection)
+        await publisher.feed(*headers(), *gop(0))
+        uses = [ref(use) for each in host.registry.connections for use in each.streams.values()]  # type: ignore[attr-defined]  # a ServerConnection
+        assert len(uses) == 2
+        gc.disable()
+        try:
+            publisher.vanish()
+            await eventually(lambda: not host.registry.connections)
+            assert [use() for use in uses] == [None, None]
+        finally:
+            gc.enable()
+
+
+@reactor_test
+async def test_a_viewer_whose_own_publication_ends_with_it_leaves_once(logs: Logs) -> None:
+    async with serving(live(after_end="close", grace=0.0)) as host:
+        connection = await host.connect()
+        publisher = await host.publish(on=connection)
+        viewer = await host.play(on=connection)
+        await publisher.feed(*headers(), *gop(0))
+        assert viewer.payloads
+        publisher.vanish()
+        await eventually(lambda: not host.registry.connections)
+        assert len(logs.about("no longer plays")) == 1
