@@ -7,6 +7,7 @@ the house is ready, and first to close, so that nobody is let in while it is bei
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
@@ -111,16 +112,17 @@ class Sweeper(Service):
             self.log.failure("sweep failed")
 
     def _relieve(self, connections: list[ServerConnection]) -> None:
-        """When memory runs short, those go first for whom most is waiting."""
+        """When memory runs short, those go first for, or of, whom most is waiting."""
         bound = self._site.config.limits.waiting
-        total = sum(connection.writer.waiting for connection in connections)
-        if total > bound:
-            connections = sorted(connections, key=lambda connection: connection.writer.waiting)
+        sizes = [connection.writer.waiting + connection.session.held for connection in connections]
+        total = sum(sizes)
+        if total <= bound:
+            return
+        ordered = sorted(zip(sizes, connections, strict=True), key=itemgetter(0))
         while total > bound:
-            connection = connections.pop()
-            waiting = connection.writer.waiting
-            connection.abort(f"{waiting} bytes waited for it, and more than {bound} for all")
-            total -= waiting
+            size, connection = ordered.pop()
+            connection.abort(f"{size} bytes waited for it, and more than {bound} for all")
+            total -= size
 
 
 class Farewell(Service):

@@ -18,6 +18,9 @@ from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.service import Sweeper, make_service
+from rtmptwist.wire.chunk import encode_full
+from rtmptwist.wire.control import SetChunkSize, message
+from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, result_of
@@ -250,14 +253,32 @@ def test_when_memory_runs_very_short_several_go(tmp_path: Path) -> None:
     house.pass_time(5)
 
 
+def test_those_who_never_finish_their_messages_do_not_fill_the_memory(
+    tmp_path: Path, logs: Logs
+) -> None:
+    """Nobody has to be allowed anything for that, and 32 MB were free for each connection."""
+    house = House(tmp_path).start()
+    clients = [house.site.client(address=f"192.0.2.{n}") for n in range(1, 4)]
+    begun = encode_full(Message(MessageType.VIDEO, 0, 1, bytes(900_000)), 4, 1_000_000)
+    for size, client in zip((300_000, 800_000, 400_000), clients, strict=True):
+        server = server_of(house, client)
+        server.dataReceived(encode_full(message(SetChunkSize(1_000_000)), 2, 128) + begun[:size])
+    house.pass_time(1)
+    assert [client.closed for client in clients] == [False, True, False]
+    (line,) = logs.about(" bytes waited for it, and more than 1048576 for all")
+    assert line.startswith("192.0.2.2:")
+    house.stop()
+    house.pass_time(5)
+
+
 # ---------------------------------------------------------------------- stopping
 
 
 def test_a_server_that_stops_says_so_and_waits_for_nobody_else(house: House) -> None:
     site = house.site
     publisher, viewer = Spectator(site.publish()), site.play()
-    for message in [*headers(), *gop(0)]:
-        publisher.stream.send(message)
+    for frame in [*headers(), *gop(0)]:
+        publisher.stream.send(frame)
     site.pump()
     codes: list[str] = []
     viewer.connection.on_status = lambda info: codes.append(str(info["code"]))

@@ -98,6 +98,11 @@ class ChunkDecoder:
         "and how many bytes more may come for them."
 
     @property
+    def held(self) -> int:
+        """Bytes of messages whose rest has not come."""
+        return sum(len(piece) for stream in self._streams.values() for piece in stream.pieces)
+
+    @property
     def connected(self) -> bool:
         """
         Whether messages may have their full size, as they may at first.

@@ -191,6 +191,11 @@ class Session(ABC):
         return self._decrypt is not None
 
     @property
+    def held(self) -> int:
+        """Bytes of the peer's messages whose rest has not come."""
+        return self._decoder.held
+
+    @property
     def more(self) -> bool:
         """Whether `receive(b"")` would give further events at once."""
         return bool(self._waiting) and not self.deciding
