@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -81,12 +81,12 @@ class Registry:
             Refused: there are too many, in all or from its address. It is not counted.
         """
         limits = self.limits
-        address = connection.address
+        address = _place(connection.address)
         count = self._by_address.get(address, 0)
         why = ""
         if len(self.connections) >= limits.connections:
             why = f"{limits.connections} connections are open"
-        elif count >= limits.connections_per_address and not self._is_trusted(address):
+        elif count >= limits.connections_per_address and not self._is_trusted(connection.address):
             why = f"{count} connections from {address} are open"
         if why:
             self._refused += 1
@@ -100,7 +100,7 @@ class Registry:
         if connection not in self.connections:
             return
         self.connections.discard(connection)
-        address = connection.address
+        address = _place(connection.address)
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
@@ -132,3 +132,12 @@ class Registry:
             return True  # a local socket
         mapped = getattr(ip, "ipv4_mapped", None)
         return any((mapped or ip) in network for network in self.limits.trusted)
+
+
+def _place(address: str) -> str:
+    """What counts as one address: of IPv6 the network of 64 bits, which a single customer gets."""
+    try:
+        ip = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return address if ip.ipv4_mapped else f"{IPv6Address(int(ip) >> 64 << 64)}/64"

@@ -109,6 +109,19 @@ def test_trusted_addresses_and_local_sockets_are_exempt(address: str) -> None:
         served.admit(FakeConnection(address))
 
 
+def test_a_network_of_ipv6_is_one_address() -> None:
+    """A customer has 2**64 of them, and so a limit per address was none."""
+    served = registry(bounds=Bounds(connections_per_address=2))
+    guests = [FakeConnection(f"2001:db8:0:1::{n}") for n in range(1, 4)]
+    served.admit(guests[0])
+    served.admit(guests[1])
+    with pytest.raises(Refused, match="2 connections from 2001:db8:0:1::/64 are open"):
+        served.admit(guests[2])
+    served.admit(FakeConnection("2001:db8:0:2::1"))
+    served.leave(guests[0])
+    served.admit(guests[2])
+
+
 def test_an_untrusted_address_of_the_other_family() -> None:
     served = registry(bounds=Bounds(connections_per_address=0))
     with pytest.raises(Refused):
