@@ -31,6 +31,15 @@ SECTIONS: Final[list[tuple[str, str, type[Any]]]] = [
 "What may stand in a file: how messages and the manual write it, its pattern, its keys."
 
 
+_TLS: Final = frozenset({"rtmps", "rtmpts"})
+
+NEEDS: Final = {
+    **dict.fromkeys(("certificate", "tls_max", "client_ca", "client_certificate"), _TLS),
+    "proxies": frozenset({"rtmpt", "rtmpte", "rtmpts"}),
+}
+"Keys of a listener that only some of what it may serve gives a meaning."
+
+
 class ConfigError(Exception):
     """A file cannot be used. As text: one line for each problem."""
 
@@ -174,6 +183,10 @@ class _Loader:
                 if taken.setdefault(endpoint, name) != name:
                     text = f"{quoted(endpoint)} is in [listener {taken[endpoint]}] too"
                     self._problem(found.section.entries["endpoint"].problem(text))
+            for key, needed in NEEDS.items():
+                if key in found.section.entries and not listener.serve & needed:
+                    text = f"means nothing: serve names neither {' nor '.join(sorted(needed))}"
+                    self._problem(found.section.entries[key].problem(text))
             yield listener
 
     def _vhosts(self) -> Iterator[VirtualHost]:

@@ -177,7 +177,10 @@ takeover = any
             f' {endpoint}; did you mean "tcp"?'
         ),
         "site.ini:12: [listener main] endpoint: '99999'; expected a port from 0 to 65535",
-        "site.ini:13: [listener main] serve: 'rtmsp'; expected rtmp, rtmpe, rtmps, rtmpt, rtmpte or rtmpts; did you mean \"rtmp\"?",
+        (
+            "site.ini:13: [listener main] serve: 'rtmsp'; expected rtmp, rtmpe, rtmps, rtmpt,"
+            ' rtmpte or rtmpts; did you mean "rtmp"?'
+        ),
         "site.ini:14: [listener]: unknown section; expected [listener NAME]",
         (
             "site.ini:15: [listener two] endpoint: missing;"
@@ -215,6 +218,10 @@ takeover = any
         (
             LEAST + "[listener two]\nendpoint = tcp:1936\n  tcp:1935",
             "site.ini:5: [listener two] endpoint: 'tcp:1935' is in [listener main] too",
+        ),
+        (
+            LEAST + "[listener two]\nendpoint = tcp:1936\ntls_max = 1.2",
+            "site.ini:6: [listener two] tls_max: means nothing: serve names neither rtmps nor rtmpts",
         ),
         (
             LEAST + "max_lag = 11s",
