@@ -54,6 +54,7 @@ class Limits:
     connections_per_address: Annotated[int, Count(1, 1_000_000)] = 256
     tunnels_per_address: Annotated[int, Count(1, 1_000_000)] = 16
     trusted: Annotated[tuple[Network, ...], Networks()] = LOOPBACK
+    windows: Annotated[int, Size(1 << 20, 1 << 40)] = 1 << 30
     waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
     waiting_per_viewer: Annotated[int, Size(1 << 16, 1 << 40)] = 4 << 20
     handshake_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0

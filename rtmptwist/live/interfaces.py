@@ -145,7 +145,7 @@ class StreamSettings(Protocol):
 
 
 class ConnectionLimits(Protocol):
-    """How many connections may be open."""
+    """How many connections may be open, and what all streams together may keep."""
 
     @property
     def connections(self) -> int:
@@ -158,3 +158,7 @@ class ConnectionLimits(Protocol):
     @property
     def trusted(self) -> Sequence[IPv4Network | IPv6Network]:
         """Exempt from the bound per address: proxies, relays and load tests live there."""
+
+    @property
+    def windows(self) -> int:
+        """Bytes of the past of all streams together."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
@@ -40,6 +41,8 @@ class VirtualHost:
 class Registry:
     """All that one server process serves."""
 
+    log = Logger()
+
     def __init__(
         self, hosts: Iterable[VirtualHost], limits: ConnectionLimits, clock: IReactorTime
     ) -> None:
@@ -49,6 +52,8 @@ class Registry:
         self._clock = clock
         self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
         self._by_address: dict[str, int] = {}
+        self._sharing = False
+        "Streams keep less than they might, for there are many."
         self._admitted = 0
         self._refused = 0
 
@@ -114,6 +119,36 @@ class Registry:
         now = self._clock.seconds()
         for application in self.applications():
             application.sweep(now)
+        self._share_memory()
+
+    def _share_memory(self) -> None:
+        """
+        When the windows of all streams together take too much, each keeps its share at most.
+
+        Nobody is cut off: who comes or falls behind waits for a key frame a little longer.
+        """
+        streams = [s for app in self.applications() for s in app.streams.values()]
+        total = sum(stream.window.size for stream in streams)
+        bound = self.limits.windows
+        if total > bound:
+            share: int | None = bound // len(streams)
+            if not self._sharing:
+                self.log.warn(
+                    "the windows of {count} streams take {total} bytes, more than {bound}: each"
+                    " keeps {share} at most",
+                    count=len(streams),
+                    total=total,
+                    bound=bound,
+                    share=share,
+                )
+        elif self._sharing and total <= bound // 2:
+            share = None
+        else:
+            return
+        self._sharing = share is not None
+        for stream in streams:
+            most = stream.settings.window_size
+            stream.window.bound(most if share is None else min(most, share))
 
     @property
     def meter(self) -> RegistryMeter:

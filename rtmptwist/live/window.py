@@ -159,6 +159,12 @@ class Window:
         self.start = None
         self.picture = -1
 
+    def bound(self, size: int) -> None:
+        """Keep so many bytes at most from now on."""
+        self._max_size = size
+        if self.size > size:
+            self._shrink()
+
     def end(self) -> None:
         """The publication is over: nobody begins with what is left of it."""
         self.lose_pictures()

@@ -221,7 +221,10 @@ takeover = any
         ),
         (
             LEAST + "[listener two]\nendpoint = tcp:1936\ntls_max = 1.2",
-            "site.ini:6: [listener two] tls_max: means nothing: serve names neither rtmps nor rtmpts",
+            (
+                "site.ini:6: [listener two] tls_max: means nothing:"
+                " serve names neither rtmps nor rtmpts"
+            ),
         ),
         (
             LEAST + "max_lag = 11s",

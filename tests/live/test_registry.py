@@ -12,7 +12,7 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.wire.status import StatusCode
-from tests.support.live import Bounds, Settings, Viewer
+from tests.support.live import Bounds, FakePublisher, Settings, Viewer, video
 
 
 @dataclass(eq=False)
@@ -139,3 +139,34 @@ def test_a_sweep_reaches_every_stream() -> None:
     served.sweep()
     assert viewer.told == [EndReason.NOT_FOUND]
     assert {app.name for app in served.applications()} == {"live", "other", "only"}
+
+
+def test_all_windows_together_have_a_bound() -> None:
+    """A publisher with a hundred NetStreams would otherwise take a hundred times window_size."""
+    clock = Clock()
+    application = Application("live", Settings(window_size=1 << 20), clock)
+    registry = Registry([VirtualHost("", [application])], Bounds(windows=100_000), clock)
+    inlets = [application.publish(str(n), FakePublisher(), n) for n in range(4)]
+    windows = [stream.window for stream in application.streams.values()]
+
+    def feed() -> None:
+        for number, inlet in enumerate(inlets):
+            for time in range(0, 400, 40):
+                inlet.push(video(time, key=not time, size=5_000 if number else 50))
+
+    registry.sweep()
+    feed()
+    registry.sweep()
+    assert sum(window.size for window in windows) <= 100_000
+    assert windows[0].size == 500, "who has less than its share loses nothing"
+    feed()
+    assert max(window.size for window in windows) <= 25_000
+    inlets += [application.publish(str(n), FakePublisher(), n) for n in range(4, 12)]
+    feed()
+    registry.sweep()
+    assert sum(stream.window.size for stream in application.streams.values()) <= 100_000
+    for inlet in inlets[1:]:
+        inlet.end(release=True)
+    registry.sweep()
+    inlets[0].push(video(4_000, size=60_000))
+    assert windows[0].size > 60_000, "alone again, it may keep what it wants"

@@ -46,6 +46,7 @@ class Bounds:
     connections: int = 10
     connections_per_address: int = 2
     trusted: tuple[IPv4Network | IPv6Network, ...] = (ip_network("127.0.0.0/8"),)
+    windows: int = 1 << 30
 
 
 class FakeWriter:
