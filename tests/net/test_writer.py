@@ -44,6 +44,7 @@ from zope.interface import implementer
 
 from rtmptwist.live.interfaces import Writer
 from rtmptwist.net.writer import (
+    PIECE,
     UNSENT_SIZE,
     CipherWriter,
     MeteredWriter,
@@ -158,12 +159,37 @@ def test_what_the_socket_does_not_take_goes_to_the_transport_in_order() -> None:
     assert not writer.idle
     sock.room = 100  # room again, but the rest has to go first
     assert not writer.write(b"ghi")
-    assert (sock.took, b"".join(pipe.kept)) == (b"abcd", b"efghi")
+    assert (sock.took, b"".join(pipe.kept)) == (b"abcd", b"ef")
     assert (writer.sent, writer.waiting, writer.stalls) == (9, 5, 1)
-    assert pipe.drain() == b"efghi"
+    assert pipe.drain() == b"ef"
+    assert (writer.idle, writer.waiting, drained.count) == (False, 3, 0)
+    assert pipe.drain() == b"ghi"
     assert (writer.idle, writer.waiting, drained.count) == (True, 0, 1)
     assert writer.write(b"jk")
     assert sock.took == b"abcdjk"
+
+
+def test_a_large_batch_is_handed_over_in_pieces() -> None:
+    """It stays shared by all who wait for it: a copy each would be their number times its size."""
+    batch = bytes(range(256)) * 1024
+    pipe = FakePipe()
+    writer = SocketWriter(pipe, FakeSocket(room=100).send)
+    writer.write(batch)
+    got = []
+    while not writer.idle:
+        assert sum(map(len, pipe.kept)) <= PIECE
+        got.append(pipe.drain())
+    assert b"".join(got) == batch[100:]
+
+
+def test_closing_hands_over_all_that_waits() -> None:
+    batch = bytes(range(256)) * 1024
+    pipe = FakePipe()
+    writer = SocketWriter(pipe, FakeSocket(room=100).send)
+    writer.write(batch)
+    writer.write(b"end")
+    writer.close()
+    assert b"".join(pipe.kept) == batch[100:] + b"end"
 
 
 @pytest.mark.parametrize(
