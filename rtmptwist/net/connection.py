@@ -25,7 +25,7 @@ from rtmptwist.net.beat import Beat, Reader
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
-from rtmptwist.net.tunnel import Tunnel, Use
+from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
@@ -136,8 +136,10 @@ class ServerConnection(Protocol):
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
         self.registry.leave(self)
+        # /close is all the goodbye that FFmpeg says through a tunnel
+        wanted = bool(reason.check(ClosedByClient))
         for stream in tuple(self.streams.values()):
-            stream.close(self._reason, wanted=False)
+            stream.close(self._reason, wanted=wanted)
         self.streams.clear()
         if not refused:
             self.log.info(
