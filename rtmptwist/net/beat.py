@@ -39,6 +39,9 @@ holds of even the fastest stream.
 SLICE: Final = 128
 "Publishers read in one turn of the reactor: about 3 ms, in which nobody else is heard."
 
+TURN: Final = 0.01
+"Seconds after which a turn ends, however few were read: what they send may be costly."
+
 READ_SIZE: Final = 65_536
 "Bytes: as Twisted reads."
 
@@ -189,10 +192,15 @@ class _Round:
         readers = self.readers
         now, self._due = self._due[:SLICE], self._due[SLICE:]
         self._timer = None
-        for reader in now:
+        seconds = self._clock.seconds
+        until = seconds() + TURN
+        for index, reader in enumerate(now, 1):
             # one that is read may end others
             if reader in readers and not reader.read():
                 self.remove(reader)
+            if seconds() > until:  # a flood of tiny messages
+                self._due = now[index:] + self._due
+                break
         if not readers or self._timer is not None:
             return
         if self._due:

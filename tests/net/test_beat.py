@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from rtmptwist.net.beat import FEW, MERGE, READ_SIZE, READS, SLICE, Beat, Reader
+from rtmptwist.net.beat import FEW, MERGE, READ_SIZE, READS, SLICE, TURN, Beat, Reader
 
 
 class FakeSource:
@@ -155,6 +155,25 @@ def test_more_than_a_slice_lets_others_be_heard_between(house: House) -> None:
     house.pass_time()
     assert read == [SLICE]
     assert [len(p.got) for p in house.publishers].count(1) == SLICE + 1
+
+
+def test_a_turn_ends_when_what_was_read_was_costly(house: House) -> None:
+    """A flood of tiny messages from a few must not keep everybody else waiting."""
+    house.join(FEW)
+    order: list[str] = []
+
+    def receive(_: bytes) -> None:
+        order.append("costly")
+        house.clock.rightNow += TURN * 2
+        house.clock.callLater(0, order.append, "others")
+
+    costly = [Publisher() for _ in range(2)]
+    for publisher in costly:
+        house.publishers.append(publisher)
+        house.beat.join(Reader(publisher.source, publisher.near, receive))
+        publisher.far.send(b"x")
+    house.pass_time()
+    assert order == ["costly", "others", "costly", "others"]
 
 
 def test_the_reactor_finds_the_end_itself(house: House) -> None:
