@@ -10,7 +10,7 @@ requests mean is left to `net.tunnelclient`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Final, cast
 
@@ -32,10 +32,10 @@ from rtmptwist.net.listen import quick_ack
 from rtmptwist.net.reply import BadReply, Reply, ReplyReader
 from rtmptwist.net.writer import SocketWriter, TransportWriter, writer_for
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 30
 "Seconds for an answer, repetitions included: a server may ask somebody else first."
 
-STALE: Final = 5.0
+STALE: Final = 5
 """
 Seconds without a word, after which a connection is given up and the request made again.
 
@@ -46,7 +46,7 @@ So a phone that went from one network to another goes on before the server misse
 SLOW: Final = 16 * 1024
 "Bytes per second that a request may take to get out; it counts as stale that much later."
 
-RESCUE: Final = 10.0
+RESCUE: Final = 10
 "Seconds without a connection, after which there need not be one any more."
 
 PAUSES: Final = (0.0, 0.5, 2.0)
@@ -55,7 +55,7 @@ PAUSES: Final = (0.0, 0.5, 2.0)
 LINGER: Final = 1.0
 "Seconds for a connection to close in good order: with TLS the other side has a say in it."
 
-_LOOK: Final = 1.0
+_LOOK: Final = 1
 "Seconds between two looks at the time."
 
 _GATEWAY: Final = frozenset({502, 503, 504})
@@ -105,6 +105,8 @@ class Posts:
         self._opening: Deferred[IProtocol] | None = None
         self._pause: IDelayedCall | None = None
         self._breaks = 0  # since the last answer
+        self._looks = 0  # one a second; the reactor's clock may be set
+        self._heard = 0  # at that look, or a connection was made
         self._without = inf  # since then there is no connection, and should be one
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
@@ -117,7 +119,7 @@ class Posts:
 
     def post(self, name: str, path: str, body: bytes, answered: Callable[[Reply], None]) -> None:
         """Make a request. `name` is for messages: the path has what nobody else should know."""
-        post = _Post(name, self.write(path, body), self._clock.seconds(), answered)
+        post = _Post(name, self.write(path, body), self._looks, answered)
         self._due.append(post)
         if not self._looking.running:
             self._looking.start(_LOOK, now=False)
@@ -160,7 +162,7 @@ class Posts:
         self._opening.addCallbacks(self._opened, self._not_opened)
 
     def _make_line(self) -> _Line:
-        return _Line(self._clock, self._answered, self._line_lost)
+        return _Line(self._clock, self._line_heard, self._line_lost)
 
     def _opened(self, protocol: IProtocol) -> None:
         line = cast("_Line", protocol)
@@ -169,6 +171,7 @@ class Posts:
             line.abort()
             return
         self._without = inf
+        self._heard = self._looks
         self._line = line
         transport = cast("ITransport", line.transport)
         self.peer = self.peer or transport.getPeer()
@@ -198,9 +201,14 @@ class Posts:
 
     # --------------------------------------------------------------- answers
 
-    def _answered(self, line: _Line, reply: Reply) -> None:
-        if line is not self._line or self._ended:
-            return
+    def _line_heard(self, line: _Line, replies: Iterable[Reply]) -> None:
+        self._heard = self._looks
+        for reply in replies:
+            if line is not self._line or self._ended:
+                return
+            self._answered(reply)
+
+    def _answered(self, reply: Reply) -> None:
         if not self._due:  # some servers say 408 before they close
             self._drop_line().close()
         elif reply.status in _GATEWAY and self.durable:
@@ -233,7 +241,7 @@ class Posts:
             self._lose("on its way with another one", "and the connection broke")
             return
         self.repeated += 1
-        self._without = min(self._without, self._clock.seconds())
+        self._without = min(self._without, self._looks)
         self._pause = self._clock.callLater(pause, self._open)
 
     def _lose(self, what: str, why: str) -> None:
@@ -248,19 +256,18 @@ class Posts:
 
     def _look(self) -> None:
         """Once a second: are we waiting too long for something?"""
+        self._looks += 1
         if not self._due:
             return
-        now = self._clock.seconds()
-        post, line = self._due[0], self._line
+        post, now = self._due[0], self._looks
+        stale = max(self._heard, post.since) + STALE + len(post.data) / SLOW
         if now - post.since > PATIENCE:
-            self._lose(f"not answered in {PATIENCE:g} s", f"{self.repeated} repetitions")
+            self._lose(f"not answered in {PATIENCE} s", f"{self.repeated} repetitions")
         elif now - self._without > RESCUE:
-            self._lose("not answered", f"no new connection in {RESCUE:g} s")
-        elif line is not None and self.durable:
-            since = max(line.heard, post.since)
-            if now - since > STALE + len(post.data) / SLOW:
-                self._drop_line().abort()
-                self._repeat(0)
+            self._lose("not answered", f"no new connection in {RESCUE} s")
+        elif now > stale and self._line is not None and self.durable:
+            self._drop_line().abort()
+            self._repeat(0)
 
 
 class _Post:
@@ -269,7 +276,7 @@ class _Post:
     __slots__ = ("answered", "data", "name", "since")
 
     def __init__(
-        self, name: str, data: bytes, since: float, answered: Callable[[Reply], None]
+        self, name: str, data: bytes, since: int, answered: Callable[[Reply], None]
     ) -> None:
         self.name = name
         self.data = data
@@ -283,14 +290,11 @@ class _Line(Protocol):
     def __init__(
         self,
         clock: IReactorTime,
-        answered: Callable[[_Line, Reply], None],
+        heard: Callable[[_Line, Iterable[Reply]], None],
         lost: Callable[[_Line, Failure], None],
     ) -> None:
-        self.heard = clock.seconds()
-        "When the last bytes came."
-
         self._clock = clock
-        self._answered = answered
+        self._heard = heard
         self._lost = lost
         self._reader = ReplyReader()
         self._writer: SocketWriter | TransportWriter
@@ -314,15 +318,13 @@ class _Line(Protocol):
         if self._quick_ack is not None:
             # some servers send head and body apart, with Nagle's algorithm on
             self._quick_ack()
-        self.heard = self._clock.seconds()
         try:
             replies = self._reader.feed(data)
         except BadReply as error:
             self._lost(self, Failure(error))
             self.abort()
-            return
-        for reply in replies:
-            self._answered(self, reply)
+        else:
+            self._heard(self, replies)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: it is gone; some answers end with that."""
@@ -331,7 +333,7 @@ class _Line(Protocol):
             self._linger.cancel()
         reply = self._reader.finish() if reason.check(ConnectionDone) else None
         if reply is not None:
-            self._answered(self, reply)
+            self._heard(self, [reply])
         self._lost(self, reason)
 
     def close(self) -> None:

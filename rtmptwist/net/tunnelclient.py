@@ -206,8 +206,9 @@ class ClientTunnel(Tunnel):
             return
         kind = self._wanted()
         if kind is not None:
-            due = self._pace.due(kind)
-            if self._clock.seconds() < due:
+            now = self._clock.seconds()
+            due = self._pace.due(kind, now)
+            if now < due:
                 self._wake_at(due)
             else:
                 self._ask(kind)
@@ -336,18 +337,19 @@ class Pace:
         self._written = -inf
         self._gap = 1.0  # between two writes, on average
 
-    def due(self, kind: Kind) -> float:
-        """When a request may be made."""
+    def due(self, kind: Kind, now: float) -> float:
+        """When a request may be made. The clock may have been set back meanwhile."""
+        self._spent = min(self._spent, now + (BURST + 1) / RATE)
         due = self._spent - BURST / RATE
         if kind is not Kind.IDLE:
             return due
         if self.blocked and self._gap < OFTEN:
-            due = max(due, self._written + 2 * OFTEN)
+            due = max(due, min(self._written, now) + 2 * OFTEN)
         return max(due, self._idle)
 
     def wrote(self, now: float) -> None:
         """There is something to send."""
-        self._gap += (min(now - self._written, 1.0) - self._gap) / 8
+        self._gap += (min(abs(now - self._written), 1.0) - self._gap) / 8
         self._written = now
 
     def made(self, request: _Request) -> None:
@@ -374,4 +376,4 @@ class Pace:
             least = 1 if self._empty <= PATIENT else 2
             wanted = min(max(polling, least) * UNIT, SLOWEST)
             self._interval = wanted if now - request.made < wanted else 0.0
-        self._idle = request.made + self._interval
+        self._idle = min(request.made, now) + self._interval

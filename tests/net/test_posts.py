@@ -426,6 +426,14 @@ def test_an_answer_that_comes_slowly_is_no_silence() -> None:
     assert len(desk.server.wires) == 1
 
 
+def test_a_clock_that_is_set_means_nothing() -> None:
+    desk = Desk()
+    desk.ask("a")
+    desk.turn(3600.0)
+    desk.wait(STALE - 1.25)
+    assert (desk.lost, len(desk.server.wires)) == (None, 1)
+
+
 def test_a_long_request_has_longer() -> None:
     """A quarter of a megabyte takes 8 s over 256 kbit/s."""
     desk = Desk()
