@@ -11,11 +11,13 @@ the answers:
     POST /close/<session>/<n> one byte           -> one byte
 
 When is there a request? With something to send: once the last one that did so is answered. With
-nothing: while no other is under way, as soon as the server wants it (`Pace`). A server that has
-nothing to say may hold its answer until it has. What is to be sent then goes out behind that
-request on the same connection; servers for librtmp can read that, and ours answers the first one at
-once. Over a connection of its own it would reach servers behind proxies sooner, too, but the two
-answers could come in the wrong order from servers that ignore the numbers.
+nothing: while no other is under way, as soon as the server wants it (`PollPace`).
+
+A server that has nothing to say may hold its answer until it has. What is to be sent then goes out
+behind that request, on the same connection: who serves librtmp can read that, and our server
+answers the first one at once (0.6 ms for a call; 470 ms if it had to wait). Over a connection of
+its own it would also get past a proxy, which reads one request at a time, but then the two answers
+could come in the wrong order from a server that ignores the numbers.
 """
 
 from __future__ import annotations
@@ -157,7 +159,7 @@ class ClientTunnel(Tunnel):
         posts.lost = self._broken
         self._posts = posts
         self._session_id = session_id
-        self._pace = Pace()
+        self._pace = PollPace()
         self._number = 0  # of the next request
         self._under_way: deque[_Request] = deque()
         self._heard = clock.seconds()
@@ -295,8 +297,8 @@ class ClientTunnel(Tunnel):
 
     def _broken(self, reason: Failure) -> None:
         """There will be no more answers."""
+        # a `close` is made when everything else that mattered was answered
         closing = any(request.kind is Kind.CLOSE for request in self._under_way)
-        # before that one, everything was answered
         self.hang_up(Failure(ConnectionDone()) if closing else reason)
 
     def _stop(self) -> None:
@@ -310,7 +312,7 @@ class _Request(NamedTuple):
     made: float
 
 
-class Pace:
+class PollPace:
     """
     When the next request may be made.
 
