@@ -58,10 +58,12 @@ class Pipe:
 
     def drain(self) -> bytes:
         """Twisted has sent the rest."""
-        rest: bytes = self.inner.value()
-        self.inner.clear()
         self.kernel.room = 1 << 30
-        self.inner.producer.resumeProducing()
+        rest = b""
+        while piece := self.inner.value():
+            rest += piece
+            self.inner.clear()
+            self.inner.producer.resumeProducing()
         return rest
 
 
