@@ -155,6 +155,8 @@ class Visitor(Protocol):
     def leave(self) -> None:
         """The server stops: nothing is owed to a visitor."""
         transport: Any = self.transport
+        if self._inner is not None:
+            transport.unregisterProducer()  # an HTTP channel is one, and would keep it open
         transport.loseConnection()
 
     def _turn_away(self, first: int, speech: Speech | None) -> None:
