@@ -16,13 +16,14 @@ from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from rtmptwist.amf.values import Value
 from rtmptwist.net.client import NetConnection
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.tls import client_tls
 from rtmptwist.net.tunnelclient import BODY_SIZE, TunnelClientEndpoint
 from rtmptwist.wire.client import ClientSession
 from rtmptwist.wire.handshake import ClientHandshake, HandshakeKind
-from tests.support.guests import Host, reactor
+from tests.support.guests import Host, eventually, reactor
 from tests.support.live import headers, payloads
 from tests.support.reactor import reactor_test
 from tests.support.tls import ca_file
@@ -112,6 +113,18 @@ async def test_the_server_closes_a_connection() -> None:
                 connection.finish("enough")
         for guest in (publisher, viewer):
             await guest.connection.when_closed()  # in good order
+
+
+@reactor_test
+async def test_the_server_stops() -> None:
+    """It says so in an answer, and keeps no HTTP connection open for ever."""
+    async with serving() as host:
+        told: list[Value] = []
+        for guest in await pair(host):
+            guest.connection.on_status = lambda info: told.append(info["code"])
+        await host.stop()
+        await eventually(lambda: not host.registry.connections)
+        await eventually(lambda: told == ["NetConnection.Connect.AppShutdown"] * 2)
 
 
 @reactor_test
