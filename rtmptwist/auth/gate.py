@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Protocol
 
 from rtmptwist.live.access import Action, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.networks import within
 from rtmptwist.wire.status import StatusCode
 
 
@@ -75,19 +76,11 @@ class AddressAccount:
     ) -> None:
         """Let pass or raise `Refused`."""
         access = self.rules[application][action]
-        if access.anyone or _within(self.address, access.networks):
+        # whoever may open a local socket may do as this machine
+        address = "127.0.0.1" if self.address == "unix" else self.address
+        if access.anyone or within(address, access.networks):
             return
         raise Refused(
             _CODES[action],
             f"{self.address} may not {action} in {application.name}.",
         )
-
-
-def _within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    if address == "unix":  # whoever may open a local socket may do as this machine
-        address = "127.0.0.1"
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -13,6 +13,7 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import Connection, ConnectionLimits
 from rtmptwist.live.meters import RegistryMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.networks import within
 from rtmptwist.wire.status import StatusCode
 
 
@@ -161,12 +162,7 @@ class Registry:
         )
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            ip = ip_address(address)
-        except ValueError:
-            return True  # a local socket
-        mapped = getattr(ip, "ipv4_mapped", None)
-        return any((mapped or ip) in network for network in self.limits.trusted)
+        return address == "unix" or within(address, self.limits.trusted)
 
 
 def _place(address: str) -> str:

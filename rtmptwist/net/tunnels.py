@@ -17,8 +17,8 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.python.failure import Failure
 
+from rtmptwist.live.networks import within
 from rtmptwist.net.listen import host_of
-from rtmptwist.net.networks import within
 from rtmptwist.net.polls import Kind, Polls, Reply
 from rtmptwist.net.tunnel import Tunnel, TunnelLimits
 

@@ -9,8 +9,8 @@ from typing import Final
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
+from rtmptwist.live.networks import within
 from rtmptwist.net.listen import host_of
-from rtmptwist.net.networks import within
 
 _HOPS: Final = 16
 "Proxies in a row that we look behind."

@@ -100,7 +100,7 @@ def test_one_address_may_not_have_them_all() -> None:
     assert served.meter.refused == 1
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix", ""])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix"])
 def test_trusted_addresses_and_local_sockets_are_exempt(address: str) -> None:
     served = registry()
     for _ in range(10):

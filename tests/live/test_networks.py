@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from rtmptwist.net.networks import within
+from rtmptwist.live.networks import within
 
 NETWORKS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("fe80::/10")]
 
