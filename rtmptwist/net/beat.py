@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.logger import Logger
+
+from rtmptwist.net.writer import plain_socket
 
 FEW: Final = 40
 "Publishers up to which each is read as soon as it sends."
@@ -103,6 +105,20 @@ class Reader:
             if len(data) < READ_SIZE or not self._mine:
                 break
         return True
+
+
+def reader_for(transport: object, receive: Callable[[bytes], None]) -> Reader | None:
+    """
+    Make the reader of a connection; None where nothing but the reactor can read it.
+
+    `receive` takes what comes out of `transport`. One that has a socket below, but not for plain
+    bytes, has a method `make_reader`.
+    """
+    make_reader = getattr(type(transport), "make_reader", None)  # its own, of no wrapped one
+    if make_reader is not None:
+        return cast("Reader | None", make_reader(transport))
+    plain = plain_socket(cast("ITransport", transport))
+    return Reader(cast("Source", transport), plain, receive) if plain is not None else None
 
 
 class Beat:

@@ -21,13 +21,13 @@ from rtmptwist.live.access import Account, Gate
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
-from rtmptwist.net.beat import Beat, Reader
+from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
-from rtmptwist.net.writer import CipherWriter, MeteredWriter, plain_socket, writer_for
+from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
 from rtmptwist.wire.events import (
     Call,
@@ -85,7 +85,7 @@ class ServerConnection(Protocol):
         self._liveness = Liveness(session, self.since, care.ping_interval, care.ping_timeout)
         self._beat = beat
         self._reader: Reader | None = None
-        "While publishing over a plain socket."
+        "While publishing over a socket."
         self._turn: Deferred[None] | None = None
         "The decision that is waited for."
         self._quick_ack: Callable[[], None] | None = None
@@ -309,9 +309,8 @@ class ServerConnection(Protocol):
         if isinstance(transport, Tunnel) and self.session.state is State.CONNECTED:
             transport.use = Use.PUBLISHING if publishing else Use.PLAYING
         if publishes and reader is None:
-            plain = plain_socket(transport)
-            if plain is not None:
-                self._reader = Reader(transport, plain, self.dataReceived)
+            self._reader = reader_for(transport, self.dataReceived)
+            if self._reader is not None:
                 self._beat.join(self._reader, min(stream.merge for stream in publishing))
         elif reader is not None and not publishes:
             self._reader = None

@@ -12,7 +12,9 @@ reactor for each write and through the kernel for each 16 KiB.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import socket
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -27,8 +29,9 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from rtmptwist.net.beat import Reader, Source
 from rtmptwist.net.clienthello import HELLO_SIZE, fails_on_tickets, is_complete
-from rtmptwist.net.writer import SocketWriter, TransportWriter, writer_for
+from rtmptwist.net.writer import Pipe, SocketWriter, TransportWriter, plain_socket, writer_for
 
 _RECORD: Final = 1 << 14
 "Bytes that fit into one TLS record."
@@ -87,6 +90,17 @@ class TlsTransport(TLSMemoryBIOProtocol):
                 self.getHandle().set_options(SSL.OP_NO_TLSv1_3)
         super().dataReceived(data)
 
+    def make_writer(self) -> TransportWriter:
+        """The writer of what is served: `writer_for` asks."""
+        plain: socket.socket | None = self.transport.plain
+        return TlsWriter(self, plain) if plain else TransportWriter(cast("Pipe", self))
+
+    def make_reader(self) -> Reader | None:
+        """What reads the socket in beats while a publisher is served: `reader_for` asks."""
+        prompt: PromptTransport = self.transport
+        plain = prompt.plain
+        return Reader(cast("Source", self), plain, prompt.dataReceived) if plain else None
+
     def write(self, data: bytes) -> None:
         """Encrypt and send: any size in one piece, which Twisted would cut at 16 KiB."""
         connection: SSL.Connection | None = self.getHandle()
@@ -112,6 +126,57 @@ class TlsTransport(TLSMemoryBIOProtocol):
             self.transport.write(b"".join(records))
 
 
+class TlsWriter(TransportWriter):
+    """
+    Sends records on the socket at once while nothing waits: `SocketWriter`, for TLS.
+
+    What is longer than a record, early, late or waits goes through the transports, which also tell
+    when to wait. The short way saves a tenth of what a batch costs, more where caches are cold:
+    it touches fewer objects of each connection.
+    """
+
+    __slots__ = ("_encrypt", "_encrypted", "_prompt", "_send")
+
+    def __init__(self, transport: TlsTransport, plain: socket.socket) -> None:
+        """`plain` is the non-blocking socket below."""
+        connection: SSL.Connection = transport.getHandle()
+        self._encrypt: Callable[[bytes], int] = connection.send
+        self._encrypted: Callable[[int], bytes] = connection.bio_read
+        self._prompt: PromptTransport = transport.transport
+        self._send = plain.send
+        super().__init__(cast("Pipe", transport))
+
+    def write(self, data: bytes) -> bool:
+        """Take all of it; return `idle`. After `close` or a loss: do nothing, return False."""
+        idle = self.idle
+        if not idle or not 0 < len(data) <= _RECORD:
+            return super().write(data)
+        try:
+            self._encrypt(data)
+        except SSL.Error:  # not before the handshake, nor after the end
+            return super().write(data)
+        record = self._encrypted(_ENCRYPTED)
+        self.sent += len(data)
+        try:
+            taken = self._send(record)
+        except OSError:  # the transport will meet it as well, or only wait
+            taken = 0
+        if taken != len(record):
+            self._prompt.write(record[taken:])  # pauses us
+            if not self.idle:
+                self.waiting += len(record) - taken
+        return self.idle
+
+    def stopProducing(self) -> None:
+        """Twisted: the connection is lost. Nothing of it is held any longer."""
+        super().stopProducing()
+        self._encrypt = self._encrypted = _closed
+
+
+def _closed(_: object) -> Any:
+    raise SSL.Error  # pragma: no cover - who is not idle is not asked
+
+
 class PromptTransport(ProtocolWrapper):
     """
     A connection that sends at once, without a trip through the reactor, and tells the producer
@@ -121,10 +186,14 @@ class PromptTransport(ProtocolWrapper):
     _producer: IPushProducer | None = None
     _writer: SocketWriter | TransportWriter
 
+    plain: socket.socket | None
+    "What is below, if it is a socket."
+
     def makeConnection(self, transport: ITransport) -> None:
         """Twisted: from now on nobody else writes to `transport`."""
         self._writer = writer_for(transport)
         self._writer.drained = self._drained
+        self.plain = plain_socket(transport)
         super().makeConnection(transport)
 
     def write(self, data: bytes) -> None:

@@ -91,12 +91,16 @@ def writer_for(transport: ITransport | None) -> SocketWriter | TransportWriter:
     """
     Make the writer of a new connection and tune its socket.
 
-    From now on nobody else may write to the transport: order and `idle` depend on it.
+    From now on nobody else may write to the transport: order and `idle` depend on it. One that
+    knows a shorter way than `write` has a method `make_writer`.
     """
     assert transport is not None
     tcp = tcp_socket(transport)
     if tcp is not None:
         tune(tcp)
+    make_writer = getattr(type(transport), "make_writer", None)  # its own, of no wrapped one
+    if make_writer is not None:
+        return cast("TransportWriter", make_writer(transport))
     plain = plain_socket(transport)
     if plain is None:
         return TransportWriter(cast("Pipe", transport))

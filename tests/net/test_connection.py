@@ -936,7 +936,7 @@ class FakeSocket:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if everybody came over a plain socket."""
-    monkeypatch.setattr("rtmptwist.net.connection.plain_socket", lambda _: FakeSocket())
+    monkeypatch.setattr("rtmptwist.net.beat.plain_socket", lambda _: FakeSocket())
 
 
 @pytest.mark.usefixtures("plain")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import socket
 import ssl
 import struct
 import subprocess
@@ -22,9 +23,10 @@ from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
+from rtmptwist.net.beat import reader_for
 from rtmptwist.net.frontdoor import FrontDoor, Speech
 from rtmptwist.net.tls import ServerTls, client_tls, in_words
-from rtmptwist.net.tlstransport import PromptTransport, TlsFactory
+from rtmptwist.net.tlstransport import PromptTransport, TlsFactory, TlsWriter
 from rtmptwist.net.writer import MeteredWriter, TransportWriter, tcp_socket, writer_for
 from tests.support.guests import eventually, live, serving
 from tests.support.live import gop, headers
@@ -141,8 +143,11 @@ async def test_any_size_arrives_as_it_was(tmp_path: Path, newest: str) -> None:
         assert served.heard == b"hello"
 
 
+@pytest.mark.parametrize("longest", [10_000, 40_000], ids=["one record", "several records"])
 @reactor_test
-async def test_a_slow_client_gets_all_and_its_writer_knows_when(tmp_path: Path) -> None:
+async def test_a_slow_client_gets_all_and_its_writer_knows_when(
+    tmp_path: Path, longest: int
+) -> None:
     """What `writer_for` promises: idle while nothing waits, and told when that is so again."""
     served, total = Served(), 6_000_000
     digest, written = hashlib.sha256(), 0
@@ -150,16 +155,17 @@ async def test_a_slow_client_gets_all_and_its_writer_knows_when(tmp_path: Path) 
         visitor = await visited(port, tmp_path, Heard(slow=True))
         await served.news
         writer = served.writer
-        assert isinstance(writer, TransportWriter)
+        assert isinstance(writer, TlsWriter)
 
         def more() -> None:
             nonlocal written
             while writer.idle and written < total:
-                size = 1 + written * 7919 % 40_000
+                size = 1 + written * 7919 % longest
                 data = struct.pack(">I", written) * (size // 4) + bytes(size % 4)
                 digest.update(data)
                 written += size
                 assert writer.write(data) is writer.idle
+                assert (writer.waiting == 0) is writer.idle
             if written >= total:
                 writer.close()
 
@@ -169,6 +175,78 @@ async def test_a_slow_client_gets_all_and_its_writer_knows_when(tmp_path: Path) 
         assert await served.lost == CLEANLY
         assert (visitor.size, visitor.digest.digest()) == (written, digest.digest())
         assert writer.stalls > 5
+
+
+@reactor_test
+async def test_one_may_write_to_the_transport_itself(tmp_path: Path) -> None:
+    """As HTTP does, which knows no writers."""
+    served = Served()
+    async with listening(wrapped(server_tls(tmp_path), served)) as port:
+        visitor = await visited(port, tmp_path, Heard())
+        await served.news
+        transport: Any = served.transport
+        digest = hashlib.sha256()
+        for size in (0, *SIZES):
+            data = random.Random(size).randbytes(size)
+            digest.update(data)
+            transport.write(data)
+        served.writer.close()
+        assert await visitor.lost == CLEANLY
+        assert visitor.digest.digest() == digest.digest()
+        await served.lost
+
+
+@reactor_test
+async def test_the_kernel_may_take_a_part_and_then_the_rest(tmp_path: Path) -> None:
+    served = Served()
+    async with listening(wrapped(server_tls(tmp_path), served)) as port:
+        visitor = await visited(port, tmp_path, Heard())
+        await served.news
+        writer: Any = served.writer
+        send = writer._send
+        writer._send = lambda record: send(record[:100])
+        assert writer.write(b"x" * 1000)
+        assert (writer.waiting, writer.sent, writer.stalls) == (0, 1000, 0)
+        writer.close()
+        assert await visitor.lost == CLEANLY
+        assert visitor.size == 1000
+        await served.lost
+
+
+@reactor_test
+async def test_a_client_that_breaks_off_in_the_middle_of_a_batch_is_lost(tmp_path: Path) -> None:
+    """The socket's error is met by the writer first."""
+    served = Served()
+    async with listening(wrapped(server_tls(tmp_path), served)) as port:
+        visitor = await visited(port, tmp_path, Heard())
+        await served.news
+        tcp = tcp_socket(visitor.transport)
+        assert tcp is not None
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        visitor.transport.abortConnection()
+        await visitor.lost
+        while served.writer.write(b"x" * 1000):
+            pass
+        assert "non-clean" in await served.lost
+        assert (served.writer.waiting, served.writer.idle) == (0, False)
+
+
+@reactor_test
+async def test_a_publisher_can_be_read_in_beats(tmp_path: Path) -> None:
+    served = Served()
+    async with listening(wrapped(server_tls(tmp_path), served)) as port:
+        visitor = await visited(port, tmp_path, Heard())
+        await served.news
+        reader = reader_for(served.transport, served.dataReceived)
+        assert reader is not None
+        reader.take_over()
+        visitor.transport.write(b", this is media")
+        await eventually(lambda: reader.read() and served.heard != b"hello")
+        assert served.heard == b"hello, this is media"
+        reader.give_back()
+        visitor.transport.loseConnection()
+        assert await served.lost == CLEANLY
+        await visitor.lost
 
 
 @reactor_test
@@ -344,14 +422,16 @@ async def test_behind_the_front_door(tmp_path: Path) -> None:
     await eventually(lambda: not site.registry.connections)
 
 
-def test_the_socket_below_can_be_found(tmp_path: Path) -> None:
-    """To set options on, such as those for quick acknowledgements."""
+def test_without_a_socket_below_there_is_no_short_way(tmp_path: Path) -> None:
+    """As in tests, and where TLS is inside something else."""
     served = Served()
     protocol: Any = wrapped(server_tls(tmp_path), served).buildProtocol(None)
     protocol.makeConnection(StringTransport())
     transport: Any = served.transport
     assert isinstance(transport.transport, PromptTransport)
     assert tcp_socket(transport) is None
+    assert type(served.writer) is TransportWriter
+    assert reader_for(transport, served.dataReceived) is None
     protocol.connectionLost(Failure(ConnectionDone()))
 
 
