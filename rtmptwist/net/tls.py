@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
@@ -191,8 +191,10 @@ def peer_identity(transport: object) -> str | None:
     names. The certificate has been verified, or the connection would not be there. `transport` may
     be any: TLS, something around it, or plain.
     """
-    get = getattr(transport, "getPeerCertificate", None)
-    found = get() if get is not None else None
+    try:
+        found = cast("Any", transport).getPeerCertificate()
+    except AttributeError:  # not TLS, or lost already
+        return None
     if found is None:
         return None
     certificate: x509.Certificate = found.to_cryptography()

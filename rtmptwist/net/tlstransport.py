@@ -7,7 +7,18 @@ Knows records and sockets; certificates and who may connect are a matter of `net
 
 Encrypted bytes differ for each viewer, so nothing can be shared; what can be spared is the way from
 OpenSSL to the socket. Twisted's own way goes through a timer that gathers small writes, through the
-reactor for each write and through the kernel for each 16 KiB.
+reactor for each write and through the kernel for each 16 KiB. CPU per viewer and batch, kernel
+included, 100 loopback viewers in one process, TLS 1.3 with AES-256-GCM (Twisted 26.10, pyOpenSSL
+26.4, OpenSSL 4.0.3; medians of one run on a shared machine, ratios matter):
+
+| batch | plain | Twisted's TLS | this |
+|---|---|---|---|
+| 1.7 kB | 7.0 µs | 25.3 | 15.7 |
+| 12.5 kB | 8.8 | 32.1 | 19.1 |
+| 50 kB | 11.3 | 64.5 | 45.0 |
+
+Memory of an idle connection: 26 KB, 42 to 48 after it has sent; 46 and 80 without
+MODE_RELEASE_BUFFERS.
 """
 
 from __future__ import annotations

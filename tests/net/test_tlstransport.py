@@ -25,11 +25,12 @@ from twisted.python.failure import Failure
 
 from rtmptwist.net.beat import reader_for
 from rtmptwist.net.frontdoor import FrontDoor, Speech
-from rtmptwist.net.tls import ServerTls, client_tls, in_words
+from rtmptwist.net.tls import ServerTls, client_tls, in_words, peer_identity
 from rtmptwist.net.tlstransport import PromptTransport, TlsFactory, TlsWriter
 from rtmptwist.net.writer import MeteredWriter, TransportWriter, tcp_socket, writer_for
 from tests.support.guests import eventually, live, serving
 from tests.support.live import gop, headers
+from tests.support.logs import Logs
 from tests.support.memory import serve_in_memory
 from tests.support.programs import program
 from tests.support.reactor import reactor_test
@@ -303,6 +304,7 @@ async def test_a_client_that_closes_is_lost_cleanly(tmp_path: Path) -> None:
         await served.news
         visitor.transport.loseConnection()
         assert await served.lost == CLEANLY
+        assert peer_identity(served.transport) is None
         assert not served.writer.write(b"more")
         transport: Any = served.transport
         transport.write(b"more")
@@ -405,7 +407,7 @@ async def test_half_a_hello_can_be_aborted(tmp_path: Path) -> None:
 
 
 @reactor_test
-async def test_behind_the_front_door(tmp_path: Path) -> None:
+async def test_behind_the_front_door(tmp_path: Path, logs: Logs) -> None:
     """Its first byte is read before anybody knows that it is TLS; inside there is a door again."""
     site = serve_in_memory()
 
@@ -419,7 +421,11 @@ async def test_behind_the_front_door(tmp_path: Path) -> None:
         creator = client_tls("localhost", ca_file=ca_file(tmp_path))
         asker = Asker(b"GET /")
         assert await asker.to(wrapClientTLS(creator, endpoint)) == "you said GET /"
-    await eventually(lambda: not site.registry.connections)
+        assert logs.about("left") == []
+        await Asker().to(wrapClientTLS(client_tls("localhost"), endpoint))
+        await eventually(lambda: not site.registry.connections)
+    (line,) = logs.about("left")
+    assert line.startswith("127.0.0.1 left: TLS: the client does not trust our certificate")
 
 
 def test_without_a_socket_below_there_is_no_short_way(tmp_path: Path) -> None:
