@@ -25,6 +25,7 @@ from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
+from rtmptwist.net.tls import in_words
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
@@ -132,7 +133,7 @@ class ServerConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close what was opened, and say so once."""
         refused, self._lost = self._lost, True
-        self._end(reason.getErrorMessage())
+        self._end(in_words(reason))
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
         self.registry.leave(self)

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 from typing import Protocol as Port
 
+from OpenSSL import SSL
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -25,6 +26,7 @@ from twisted.python.failure import Failure
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.listen import host_of
+from rtmptwist.net.tls import in_words
 
 
 class Speech(StrEnum):
@@ -140,6 +142,8 @@ class Visitor(Protocol):
         self._door.registry.leave(self)
         if self._inner is not None:
             self._inner.connectionLost(reason)
+        elif reason.check(SSL.Error):
+            self.log.info("{address} left: {reason}", address=self.address, reason=in_words(reason))
 
     def sweep(self, now: float) -> None:
         """Once a second: is it ever going to say something?"""
