@@ -267,6 +267,7 @@ async def test_what_is_only_useless_is_borne(site: Site, part: bytes) -> None:
     async with steady(site):
         peer = await rogue(port(site), PUBLISH, more=repeat(part, 100))
         await peer.said()
+        assert not peer.closed
         await peer.leave()
     assert "Traceback" not in site.log()
 
@@ -298,7 +299,7 @@ async def test_a_viewer_that_does_not_read_costs_little_and_is_closed(site: Site
         stalled, other = await guests.play("rogue"), await guests.play("rogue")
         publisher = await guests.publish("rogue")
         stalled.fall_silent()
-        before = rss(site)
+        before, began = rss(site), len(site.log())
         bits = random.Random(5)
         sent = [*headers()]
         publisher.send(*sent)
@@ -310,7 +311,6 @@ async def test_a_viewer_that_does_not_read_costs_little_and_is_closed(site: Site
         await other.settle()
         assert other.payloads == payloads(sent[1:])
         assert rss(site) - before < 12 << 20
-        began = len(site.log())
         await eventually(lambda: "nothing was taken for too long" in site.log()[began:], 5.0)
         await stream.more()
         stalled.wake()
