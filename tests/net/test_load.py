@@ -154,7 +154,10 @@ def test_crowds_leave_nothing_behind(started: Programs) -> None:
     """
     site = serve(started, "grace = 0\n", LISTENER)
     sample, url = SAMPLES / "h264-b-aac.flv", site.url("live/steady")
-    rested, figures = files(site), {"start": memory(site)}
+    peer = visit(site)
+    hear(peer)  # only a reactor that runs has opened all that it needs for itself
+    rested, figures = files(site) - 1, {"start": memory(site)}
+    leave(peer)
     come_and_go(site, VISITS // 10, figures, "first")
     watching = started.start(*player(ffmpeg9(), url))
     site.wait_for("plays live/steady")
