@@ -19,10 +19,12 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from rtmptwist.auth.gate import AddressGate
+from rtmptwist.auth.gate import Rules, SiteGate
+from rtmptwist.auth.proofs import Addresses, Anyone, Proof
 from rtmptwist.config import schema
+from rtmptwist.config.convert import Access
 from rtmptwist.config.schema import Config
-from rtmptwist.live.access import Action
+from rtmptwist.live.access import Action, Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -85,6 +87,22 @@ def _lines(section: schema.Listener, error: Exception) -> list[str]:
     return [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
 
 
+def _rules(app: schema.App) -> Rules:
+    return Rules(
+        proofs={Action.PUBLISH: _proofs(app.publish), Action.PLAY: _proofs(app.play)},
+    )
+
+
+def _proofs(access: Access) -> list[Proof]:
+    """What speaks for somebody, the strongest first."""
+    proofs: list[Proof] = []
+    if access.networks:
+        proofs.append(Addresses(access.networks))
+    if access.anyone:
+        proofs.append(Anyone())
+    return proofs
+
+
 class Site:
     """The parts that all listeners share, and the door of each."""
 
@@ -102,11 +120,8 @@ class Site:
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
-        self.gate = AddressGate(
-            {
-                application: {Action.PUBLISH: app.publish, Action.PLAY: app.play}
-                for application, app in settings.items()
-            }
+        self.gate: Gate = SiteGate(
+            {application: _rules(app) for application, app in settings.items()}
         )
         self.care = Care(
             limits=Limits(

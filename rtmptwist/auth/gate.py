@@ -1,86 +1,105 @@
 """
-The plain gate: everybody is known by address, and applications say which networks may do what.
+The gate of a site: who somebody is, and what speaks for what they want to do.
 
-An IPv4 address is expected in its usual form, whatever the listener (`net.listen.host_of`).
+Two questions, asked one after the other. At connect: who is it? The logins of the application know,
+or it is a guest. At publish and play: does anything speak for it? Each application lists its proofs
+for either action; the first that knows wins, and where none does, the answer is no.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Protocol
 
-from rtmptwist.live.access import Action, Visitor
+from rtmptwist.auth.proofs import Proof
+from rtmptwist.live.access import Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
-from rtmptwist.live.networks import within
 from rtmptwist.wire.status import StatusCode
 
+GUEST: Final = "anyone"
+"What logs call somebody who has not logged in."
 
-class Access(Protocol):
-    """Who may do one thing: anyone, or whoever comes from certain networks; nobody without any."""
+
+class Login(Protocol):
+    """Finds out at connect who somebody is."""
+
+    async def user(self, visitor: Visitor) -> str:
+        """
+        The name of who it is; empty: a guest.
+
+        Raises:
+            Refused: the credentials are wrong, or needed and not there.
+        """
+
+
+class NoLogin:
+    """`Login`: everybody is a guest."""
+
+    async def user(self, visitor: Visitor) -> str:  # noqa: ARG002 - as Login
+        """Nobody."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one application says."""
+
+    proofs: Mapping[Action, Sequence[Proof]]
+    login: Login = field(default_factory=NoLogin)
+
+
+class SiteGate:
+    """`live.Gate`: asks the rules of each application."""
+
+    def __init__(self, rules: Mapping[Application, Rules]) -> None:
+        self._rules = rules
+
+    async def login(self, visitor: Visitor) -> Member:
+        """An account for whoever it is."""
+        user = await self._rules[visitor.application].login.user(visitor)
+        return Member(user, self._rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`live.Account`: a user or a guest of one application."""
+
+    user: str
+    rules: Mapping[Application, Rules] = field(repr=False)
 
     @property
-    def anyone(self) -> bool:
-        """No question is asked."""
+    def name(self) -> str:
+        """As logs call it."""
+        return self.user or GUEST
 
-    @property
-    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Asked only when not `anyone`."""
+    async def authorize(self, request: Request) -> Grant:
+        """The first proof that knows decides."""
+        application = request.application
+        proofs = self.rules[application].proofs[request.action]
+        # a name that says another virtual host leaves the login behind
+        user = self.user if application is request.visitor.application else ""
+        for proof in proofs:
+            grant = await proof.grant(request, user)
+            if grant is not None:
+                return grant
+        raise Refused(
+            _CODES[request.action],
+            f"{request.visitor.address} may not {request.action} in {application.name}"
+            f"{_needs(proofs)}.",
+        )
+
+    def left(self) -> None:
+        """Nothing was kept."""
 
 
-Rules = Mapping[Application, Mapping[Action, Access]]
-"What each application says."
+def _needs(proofs: Sequence[Proof]) -> str:
+    needs = [proof.need for proof in proofs if proof.need]
+    return f" without {' or '.join(needs)}" if needs else ""
+
 
 _CODES: Final = {
     Action.PUBLISH: StatusCode.PUBLISH_DENIED,
     Action.PLAY: StatusCode.PLAY_FAILED,
 }
-
-
-class AddressGate:
-    """`live.Gate`: lets everybody in, and asks by address when they want to do something."""
-
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-
-    async def login(self, visitor: Visitor) -> AddressAccount:
-        """An account for the address; nobody is refused yet."""
-        return AddressAccount(visitor.address, self._rules)
-
-
-@dataclass(frozen=True, slots=True)
-class AddressAccount:
-    """`live.Account`: somebody of whom we know only where they come from."""
-
-    address: str
-    rules: Rules = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """As logs call it."""
-        return "anyone"
-
-    @property
-    def identity(self) -> str:
-        """The same address is the same publisher, until logins say more."""
-        return self.address
-
-    async def authorize(
-        self,
-        action: Action,
-        application: Application,
-        path: str,  # noqa: ARG002 - only the address counts here
-        query: Mapping[str, str],  # noqa: ARG002
-    ) -> None:
-        """Let pass or raise `Refused`."""
-        access = self.rules[application][action]
-        # whoever may open a local socket may do as this machine
-        address = "127.0.0.1" if self.address == "unix" else self.address
-        if access.anyone or within(address, access.networks):
-            return
-        raise Refused(
-            _CODES[action],
-            f"{self.address} may not {action} in {application.name}.",
-        )

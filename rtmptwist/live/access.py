@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -38,6 +38,89 @@ class Visitor:
     "What stood after it."
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody who was let in wants to do."""
+
+    action: Action
+    visitor: Visitor
+
+    application: Application
+    "Not always that of the visitor: the stream's name may say another virtual host."
+
+    path: str = field(repr=False)
+    "Of the stream below its application, as the client said it. May be a secret key."
+
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    "Of tcUrl, app and stream name, the later the stronger. May hold secrets."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a publication or a viewing may cost. None: as much as it does."""
+
+    bitrate: int | None = None
+    "Bits per second."
+
+    codecs: frozenset[str] | None = None
+    "Only these, by the names that `media` gives them."
+
+    width: int | None = None
+    "Pixels."
+
+    height: int | None = None
+    "Pixels."
+
+    duration: float | None = None
+    "Seconds from its begin."
+
+    until: float | None = None
+    "Seconds since the epoch: when what allowed it expires."
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What came of a grant."""
+
+    reason: str
+    "Why it ended."
+
+    seconds: float = 0.0
+
+    bytes: int = 0
+    "Received of a publisher, or sent to a viewer."
+
+    messages: int = 0
+    "Received of a publisher; those sent to viewers are not counted."
+
+    dropped: int = 0
+    "Messages that were not published, or left out for a viewer."
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A yes: which stream, in whose name, on which terms."""
+
+    path: str = field(repr=False)
+    "Of the stream below its application. May be another than was asked for."
+
+    identity: Hashable = field(repr=False)
+    "Equal for two grants of the same publisher: who may take a live name over."
+
+    account: str
+    "In whose name, for logs. No secret."
+
+    terms: Terms = field(default_factory=Terms)
+
+    ended: tuple[Callable[[Usage], None], ...] = field(default=(), repr=False)
+    "Each is called once when it is over, even when it never began. None may raise."
+
+    def end(self, usage: Usage) -> None:
+        """It is over: tell whoever wants to know."""
+        for tell in self.ended:
+            tell(usage)
+
+
 class Account(Protocol):
     """Somebody who was let in."""
 
@@ -45,19 +128,16 @@ class Account(Protocol):
     def name(self) -> str:
         """For logs. No secret."""
 
-    @property
-    def identity(self) -> Hashable:
-        """Equal for two connections of the same publisher: who may take a live name over."""
-
-    async def authorize(
-        self, action: Action, application: Application, path: str, query: Mapping[str, str]
-    ) -> None:
+    async def authorize(self, request: Request) -> Grant:
         """
-        Check one action on one stream, by its path below an application.
+        Decide about one action on one stream. Whoever takes the grant ends it.
 
         Raises:
             Refused: not allowed; the status goes to the peer.
         """
+
+    def left(self) -> None:
+        """The connection has ended, after all grants. Called once."""
 
 
 class Gate(Protocol):
@@ -65,7 +145,7 @@ class Gate(Protocol):
 
     async def login(self, visitor: Visitor) -> Account:
         """
-        Let somebody into an application.
+        Let somebody into an application. Whoever takes the account tells it when they left.
 
         Raises:
             Refused: not allowed; the status goes to the peer.

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rtmptwist.live.access import Account, Gate
+from rtmptwist.live.access import Account, Gate, Visitor
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import ConnectTarget
 from rtmptwist.live.registry import Registry
@@ -76,6 +76,7 @@ class ServerConnection(Protocol):
         "By message stream id; an id without a use is not there."
 
         self.target: ConnectTarget | None = None
+        self.visitor: Visitor | None = None
         self.account: Account | None = None
         self.address = ""
         self.peer = ""
@@ -142,6 +143,8 @@ class ServerConnection(Protocol):
         for stream in tuple(self.streams.values()):
             stream.close(self._reason, wanted=wanted)
         self.streams.clear()
+        if self.account is not None:
+            self.account.left()
         if not refused:
             self.log.info(
                 "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
@@ -254,15 +257,16 @@ class ServerConnection(Protocol):
                 self.session.refuse(event, Status(failed, _SORRY))
             self.finish(_SORRY)
 
-    async def ask(self, opinion: Awaitable[T]) -> T:
+    async def ask(self, opinion: Awaitable[T], undo: Callable[[T], None]) -> T:
         """
-        For turns: wait for somebody's opinion, which may take time.
+        For turns: wait for somebody's opinion, which may take time; `undo` one that is too late.
 
         Raises:
             CancelledError: the connection ended meanwhile, and nothing must be begun on it.
         """
         answer = await opinion
         if not self.session.deciding:
+            undo(answer)
             raise CancelledError
         return answer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.names import redacted
@@ -39,10 +40,13 @@ class NetStream(Protocol):
 class Publishing:
     """A client feeds a stream."""
 
-    def __init__(self, connection: ServerConnection, stream_id: int, path: str) -> None:
+    def __init__(
+        self, connection: ServerConnection, stream_id: int, path: str, grant: Grant
+    ) -> None:
         self._connection = connection
         self._stream_id = stream_id
         self._path = path
+        self._grant = grant
         self._since = connection.clock.seconds()
         self._inlet: Inlet | None = None
         self.merge = 0.0
@@ -70,7 +74,7 @@ class Publishing:
     def close(self, reason: str, *, wanted: bool) -> None:
         """The publisher left: the stream lives on for the grace time."""
         self.inlet.end(release=wanted)
-        self._log(reason)
+        self._over(reason)
         self._detach()
 
     def shut_down(self) -> None:
@@ -78,7 +82,7 @@ class Publishing:
 
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
-        self._log(reason)
+        self._over(reason)
         self._detach()
         connection = self._connection
         status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._path})
@@ -92,20 +96,22 @@ class Publishing:
         for method in ("push", "flush"):
             vars(self).pop(method, None)
 
-    def _log(self, reason: str) -> None:
+    def _over(self, reason: str) -> None:
         connection = self._connection
         meter = self.inlet.meter
+        seconds = connection.clock.seconds() - self._since
         connection.log.info(
             "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes in {messages} messages, {dropped} dropped",
             peer=connection.peer,
             path=redacted(self._path),
             reason=reason.rstrip("."),
-            seconds=connection.clock.seconds() - self._since,
+            seconds=seconds,
             size=meter.bytes,
             messages=meter.messages,
             dropped=meter.dropped,
         )
+        self._grant.end(Usage(reason, seconds, meter.bytes, meter.messages, meter.dropped))
 
 
 _WORDS: Final = {
@@ -124,10 +130,13 @@ _WORDS: Final = {
 class Playing:
     """A client watches a stream."""
 
-    def __init__(self, connection: ServerConnection, stream_id: int, path: str) -> None:
+    def __init__(
+        self, connection: ServerConnection, stream_id: int, path: str, grant: Grant
+    ) -> None:
         self._connection = connection
         self._stream_id = stream_id
         self._path = path
+        self._grant = grant
         self._since = connection.clock.seconds()
         self._subscriber: Subscriber | None = None
 
@@ -152,7 +161,7 @@ class Playing:
         """The client stops watching; nothing is left to do if it `ended` meanwhile."""
         if self._subscriber is not None:
             self._subscriber.close()
-            self._log(reason)
+            self._over(reason)
             self._subscriber = None  # or they keep each other, and all that waits, from being freed
 
     def shut_down(self) -> None:
@@ -180,7 +189,7 @@ class Playing:
         connection.session.end_play(self._stream_id, status)
         connection.send()
         connection.drop_stream(self._stream_id)
-        self._log(status.description)
+        self._over(status.description)
         self._subscriber = None
         if reason is EndReason.STALLED:
             # it does not read, so nothing but its end will reach it
@@ -194,17 +203,19 @@ class Playing:
         self._connection.session.status(self._stream_id, status)
         self._connection.send()
 
-    def _log(self, reason: str) -> None:
+    def _over(self, reason: str) -> None:
         connection = self._connection
         meter = self.subscriber.meter
+        seconds = connection.clock.seconds() - self._since
         connection.log.info(
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes, {skips} skips of {skipped} messages",
             peer=connection.peer,
             path=redacted(self._path),
             reason=reason.rstrip("."),
-            seconds=connection.clock.seconds() - self._since,
+            seconds=seconds,
             size=meter.bytes,
             skips=meter.skips,
             skipped=meter.skipped,
         )
+        self._grant.end(Usage(reason, seconds, meter.bytes, dropped=meter.skipped))

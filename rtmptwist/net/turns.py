@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rtmptwist.live.access import Account, Action, Visitor
+from rtmptwist.live.access import Account, Action, Grant, Request, Usage, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
@@ -42,8 +42,8 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         event.properties,
         event.arguments,
     )
-    account = await connection.ask(connection.gate.login(visitor))
-    connection.target, connection.account = target, account
+    account = await connection.ask(connection.gate.login(visitor), _let_go)
+    connection.target, connection.visitor, connection.account = target, visitor, account
     connection.session.accept(event)
     connection.mind_transport()
     agent = event.properties.get("flashVer")
@@ -61,11 +61,13 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     wanted = await _allowed(connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME)
     stream_id = event.stream_id
     # it is there before it begins: what it displaces may be all that the connection did so far
-    publishing = connection.streams[stream_id] = Publishing(connection, stream_id, wanted.path)
+    publishing = Publishing(connection, stream_id, wanted.path, wanted.grant)
+    connection.streams[stream_id] = publishing
     try:
-        inlet = wanted.application.publish(wanted.rest, publishing, wanted.account.identity)
-    except Refused:
+        inlet = wanted.application.publish(wanted.grant.path, publishing, wanted.grant.identity)
+    except Refused as refused:
         connection.drop_stream(stream_id)
+        wanted.grant.end(Usage(refused.status.description))
         raise
     publishing.attach(inlet, wanted.application.settings.merge)
     connection.session.accept(event)
@@ -74,7 +76,7 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
         "{peer} publishes {path} as {account}",
         peer=connection.peer,
         path=redacted(wanted.path),
-        account=wanted.account.name,
+        account=wanted.grant.account,
     )
 
 
@@ -83,15 +85,19 @@ async def play(connection: ServerConnection, event: Play) -> None:
     wanted = await _allowed(connection, event, Action.PLAY, StatusCode.PLAY_STREAM_NOT_FOUND)
     stream_id = event.stream_id
     connection.close_stream(stream_id, "another play")
-    playing = Playing(connection, stream_id, wanted.path)
-    subscriber = wanted.application.subscribe(
-        wanted.rest,
-        RtmpFormat(connection.session.chunk_size, stream_id),
-        connection.writer,
-        playing,
-        wait=event.start < 0,
-        duration=max(1, round(event.duration * 1000)) if event.duration > 0 else None,
-    )
+    playing = Playing(connection, stream_id, wanted.path, wanted.grant)
+    try:
+        subscriber = wanted.application.subscribe(
+            wanted.grant.path,
+            RtmpFormat(connection.session.chunk_size, stream_id),
+            connection.writer,
+            playing,
+            wait=event.start < 0,
+            duration=max(1, round(event.duration * 1000)) if event.duration > 0 else None,
+        )
+    except Refused as refused:
+        wanted.grant.end(Usage(refused.status.description))
+        raise
     playing.attach(subscriber)
     connection.streams[stream_id] = playing
     connection.session.accept(event)
@@ -101,7 +107,7 @@ async def play(connection: ServerConnection, event: Play) -> None:
         "{peer} plays {path} as {account}",
         peer=connection.peer,
         path=redacted(wanted.path),
-        account=wanted.account.name,
+        account=wanted.grant.account,
     )
     subscriber.resume()
 
@@ -151,19 +157,18 @@ class _Wanted(NamedTuple):
     """A stream that somebody may publish or play."""
 
     application: Application
-    rest: str
-    "The stream's name there."
-    account: Account
+    grant: Grant
     path: str
-    "With the virtual host. Logs show it `redacted`: people publish to keys that are secret."
+    "With application and virtual host. Logs show it `redacted`: people use names as secrets."
 
 
 async def _allowed(
     connection: ServerConnection, event: Publish | Play, action: Action, code: StatusCode
 ) -> _Wanted:
     """The stream that is meant; `code` is how its client hears that there can be none."""
-    target, account = connection.target, connection.account
+    target, visitor, account = connection.target, connection.visitor, connection.account
     assert target is not None
+    assert visitor is not None
     assert account is not None
     try:
         name = stream_name(target, event.name)
@@ -173,8 +178,18 @@ async def _allowed(
     except Refused as refused:  # the name itself said another host
         words = refused.status.description.replace(name.path, redacted(name.path))
         raise Refused(code, words) from refused
-    await connection.ask(account.authorize(action, application, rest, name.query))
-    return _Wanted(application, rest, account, _where(application, name.path))
+    request = Request(action, visitor, application, rest, name.query)
+    grant = await connection.ask(account.authorize(request), _too_late)
+    above = name.path.removesuffix(rest)
+    return _Wanted(application, grant, _where(application, above + grant.path))
+
+
+def _let_go(account: Account) -> None:
+    account.left()
+
+
+def _too_late(grant: Grant) -> None:
+    grant.end(Usage("The connection ended before it was decided."))
 
 
 def _where(application: Application, path: str) -> str:

@@ -1,16 +1,18 @@
-"""Who may do what, by address."""
+"""Who may do what: users, guests and what speaks for them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_network
+from typing import ClassVar
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from rtmptwist.auth.gate import AddressGate
-from rtmptwist.config.convert import ANYONE, NOBODY, Access
-from rtmptwist.live.access import Account, Action, Visitor
+from rtmptwist.auth.gate import Login, NoLogin, Rules, SiteGate
+from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
+from rtmptwist.live.access import Account, Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
@@ -21,18 +23,45 @@ LIVE = Application("live", Settings(), Clock())
 OTHER = Application("other", Settings(), Clock())
 
 
-def account(address: str, publish: Access = NOBODY, play: Access = ANYONE) -> Account:
-    """Somebody who was let in from this address."""
-    rules = {
-        LIVE: {Action.PUBLISH: publish, Action.PLAY: play},
-        OTHER: {Action.PUBLISH: NOBODY, Action.PLAY: NOBODY},
-    }
-    gate = AddressGate(rules)
-    return result_of(Deferred.fromCoroutine(gate.login(Visitor(address, LIVE))))
+class Alice:
+    """`Login`: everybody is Alice."""
+
+    async def user(self, visitor: Visitor) -> str:
+        return "alice"
 
 
-def asked(who: Account, action: Action, application: Application = LIVE) -> Deferred[None]:
-    return Deferred.fromCoroutine(who.authorize(action, application, "show", {"key": "geheim"}))
+class Stage:
+    """A gate with a visitor before it."""
+
+    def __init__(
+        self, *publish: Proof, login: Login | None = None, address: str = "192.0.2.1"
+    ) -> None:
+        rules = {
+            LIVE: Rules(
+                {Action.PUBLISH: publish, Action.PLAY: (Anyone(),)}, login=login or NoLogin()
+            ),
+            OTHER: Rules({Action.PUBLISH: (Users(),), Action.PLAY: ()}),
+        }
+        self.visitor = Visitor(address, LIVE)
+        gate = SiteGate(rules)
+        self.account: Account = result_of(Deferred.fromCoroutine(gate.login(self.visitor)))
+
+    def asks(
+        self, action: Action = Action.PUBLISH, application: Application = LIVE
+    ) -> Deferred[Grant]:
+        request = Request(action, self.visitor, application, "show", {"key": "geheim"})
+        return Deferred.fromCoroutine(self.account.authorize(request))
+
+    def refusal(
+        self, action: Action = Action.PUBLISH, application: Application = LIVE
+    ) -> tuple[StatusCode, str]:
+        error = failure_of(self.asks(action, application))
+        assert isinstance(error, Refused)
+        return error.status.code, error.status.description
+
+
+def inside(*networks: str) -> Addresses:
+    return Addresses(tuple(map(ip_network, networks)))
 
 
 @pytest.mark.parametrize(
@@ -53,40 +82,78 @@ def asked(who: Account, action: Action, application: Application = LIVE) -> Defe
 )
 def test_networks(address: str, networks: tuple[str, ...], allowed: bool) -> None:
     """What is no address is in no network, least of all this machine's."""
-    deferred = asked(account(address, Access(tuple(map(ip_network, networks)))), Action.PUBLISH)
+    stage = Stage(inside(*networks), address=address)
     if allowed:
-        result_of(deferred)
+        assert result_of(stage.asks()) == Grant("show", ("address", address), "anyone")
     else:
-        assert isinstance(failure_of(deferred), Refused)
+        assert stage.refusal()[0] is StatusCode.PUBLISH_DENIED
 
 
 def test_what_anyone_may() -> None:
-    result_of(asked(account("somewhere", publish=ANYONE), Action.PUBLISH))
+    result_of(Stage(Anyone(), address="somewhere").asks())
+
+
+def test_users_are_who_they_are_wherever_they_come_from() -> None:
+    one, other = (Stage(Users(), login=Alice(), address=a) for a in ("192.0.2.1", "192.0.2.2"))
+    assert one.account.name == "alice"
+    grant = result_of(one.asks())
+    assert (grant.path, grant.account) == ("show", "alice")
+    assert grant.identity == result_of(other.asks()).identity
+
+
+def test_a_guest_is_an_address() -> None:
+    one = Stage(Anyone())
+    assert one.account.name == "anyone"
+    assert result_of(one.asks()).identity == result_of(Stage(Anyone()).asks()).identity
+    other = Stage(Anyone(), address="192.0.2.2")
+    assert result_of(one.asks()).identity != result_of(other.asks()).identity
+
+
+def test_no_user_is_named_as_an_address_is() -> None:
+    class Named:
+        async def user(self, visitor: Visitor) -> str:
+            return visitor.address
+
+    user = result_of(Stage(Anyone(), login=Named()).asks())
+    assert user.identity != result_of(Stage(Anyone()).asks()).identity
 
 
 @pytest.mark.parametrize(
-    ("action", "code", "words"),
+    ("proofs", "words"),
     [
-        (Action.PUBLISH, StatusCode.PUBLISH_DENIED, "192.0.2.1 may not publish in other."),
-        (Action.PLAY, StatusCode.PLAY_FAILED, "192.0.2.1 may not play in other."),
+        ((), "192.0.2.1 may not publish in live."),
+        ((inside("10.0.0.0/8"),), "192.0.2.1 may not publish in live."),
+        ((Users(), inside("10.0.0.0/8")), "192.0.2.1 may not publish in live without a login."),
+        ((Users(), Users()), "192.0.2.1 may not publish in live without a login or a login."),
     ],
 )
-def test_each_application_has_its_own_rules(action: Action, code: StatusCode, words: str) -> None:
-    who = account("192.0.2.1", publish=ANYONE)
-    error = failure_of(asked(who, action, OTHER))
-    assert isinstance(error, Refused)
-    assert (error.status.code, error.status.description) == (code, words)
+def test_a_refusal_says_what_would_help(proofs: Sequence[Proof], words: str) -> None:
+    assert Stage(*proofs).refusal() == (StatusCode.PUBLISH_DENIED, words)
 
 
-def test_an_application_without_rules_lets_nobody() -> None:
-    unknown = Application("unknown", Settings(), Clock())
-    assert isinstance(failure_of(asked(account("192.0.2.1"), Action.PLAY, unknown)), KeyError)
+def test_nothing_helps() -> None:
+    refusal = Stage(Anyone()).refusal(Action.PLAY, OTHER)
+    assert refusal == (StatusCode.PLAY_FAILED, "192.0.2.1 may not play in other.")
 
 
-def test_who_somebody_is() -> None:
-    """The same address is the same publisher, who may take its own name over."""
-    who = account("192.0.2.1")
-    assert who.name == "anyone"
-    assert who.identity == account("192.0.2.1", publish=ANYONE).identity
-    assert who.identity != account("192.0.2.2").identity
-    assert "networks" not in repr(who)
+def test_a_login_counts_in_its_own_application_only() -> None:
+    stage = Stage(Users(), login=Alice())
+    assert stage.refusal(Action.PUBLISH, OTHER)[0] is StatusCode.PUBLISH_DENIED
+
+
+def test_the_first_that_knows_wins() -> None:
+    class Never:
+        need: ClassVar[str] = ""
+
+        async def grant(self, request: Request, user: str) -> Grant:
+            raise AssertionError((request, user))
+
+    result_of(Stage(inside("10.0.0.0/8"), inside("192.0.2.0/24"), Never()).asks())
+
+
+def test_accounts_show_no_secrets() -> None:
+    stage = Stage(Anyone())
+    stage.account.left()
+    request = Request(Action.PUBLISH, stage.visitor, LIVE, "geheim", {"key": "geheim"})
+    shown = repr(request) + repr(stage.account) + repr(result_of(stage.asks()))
+    assert "geheim" not in shown

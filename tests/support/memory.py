@@ -28,7 +28,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtmptwist.live.access import Account, Action, Gate, Visitor
+from rtmptwist.live.access import Account, Gate, Grant, Request, Usage, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import ConnectionLimits, StreamSettings
 from rtmptwist.live.registry import Registry, VirtualHost
@@ -359,13 +359,16 @@ class Guest:
 
     def __init__(self, gate: OpenGate, identity: str) -> None:
         self.name = "guest"
-        self.identity = identity
+        self._identity = identity
         self._gate = gate
 
-    async def authorize(
-        self, action: Action, application: Application, path: str, query: Any
-    ) -> None:
-        await self._gate.asked(f"{action} {application.name}/{path}")
+    async def authorize(self, request: Request) -> Grant:
+        await self._gate.asked(f"{request.action} {request.application.name}/{request.path}")
+        gate = self._gate
+        return Grant(request.path, self._identity, self.name, ended=(gate.ended.append,))
+
+    def left(self) -> None:
+        self._gate.left += 1
 
 
 class OpenGate:
@@ -373,6 +376,10 @@ class OpenGate:
 
     def __init__(self) -> None:
         self.questions: list[str] = []
+        self.ended: list[Usage] = []
+        "Of the grants that were given."
+        self.left = 0
+        "Accounts whose connections are gone."
 
     async def login(self, visitor: Visitor) -> Account:
         await self.asked(f"login {visitor.application.name}")

@@ -1,0 +1,133 @@
+"""Whoever gave a yes hears once when it is over, however it ends, even when it never began."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtmptwist.live.access import Account, Grant, Request, Usage, Visitor
+from rtmptwist.live.errors import Refused
+from rtmptwist.wire.status import StatusCode
+from tests.net.test_connection import StubbornGate, publishes, sends, wire_of
+from tests.support.live import Settings, gop, headers
+from tests.support.memory import OpenGate, StrictGate, serve_in_memory
+
+pytestmark = pytest.mark.usefixtures("logs")
+
+
+def test_a_publication_and_a_viewing() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(grace=0), gate=gate)
+    publisher = site.publish()
+    viewer = site.play()
+    for message in (*headers(), *gop(0)):
+        publisher.send(message)
+    site.pump()
+    site.clock.advance(2)
+    viewer.connection.close()
+    site.pump()
+    publisher.connection.close()
+    site.pump()
+    watched, published = gate.ended
+    assert (watched.reason, watched.seconds) == ("Connection was closed cleanly.", 2.0)
+    assert watched.bytes > 0
+    assert (published.seconds, published.messages, published.dropped) == (2.0, 9, 0)
+    assert published.bytes == sum(len(m.payload) for m in (*headers(), *gop(0)))
+    assert gate.left == 2
+
+
+def test_a_stream_is_left_without_the_connection() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(gate=gate)
+    publisher = site.publish()
+    publisher.close()
+    site.pump()
+    assert len(gate.ended) == 1
+    assert gate.left == 0
+    publisher.connection.close()
+    site.pump()
+    assert len(gate.ended) == 1
+    assert gate.left == 1
+
+
+def test_a_name_that_was_taken_over() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(takeover="any"), gate=gate)
+    site.publish()
+    site.publish()
+    assert [usage.reason for usage in gate.ended] == ["show was taken over by the same publisher"]
+
+
+def test_a_name_that_was_not_free() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(takeover="reject"), gate=gate)
+    site.publish()
+    site.failure(site.stream().publish("show"))
+    assert [usage.messages for usage in gate.ended] == [0]
+
+
+def test_a_stream_that_is_not_there() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(wait=0), gate=gate)
+    site.failure(site.stream().play("show"))
+    assert [usage.reason for usage in gate.ended] == ["Nobody publishes show now."]
+
+
+def test_a_stream_that_ends_for_its_viewers() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(after_end="close", grace=0), gate=gate)
+    publisher = site.publish()
+    site.play()
+    publisher.close()
+    site.pump()
+    assert len(gate.ended) == 2
+
+
+@pytest.mark.parametrize(("slow", "ended"), [("login", 0), ("publish", 1)])
+def test_a_yes_that_comes_too_late(slow: str, ended: int) -> None:
+    """The connection has ended meanwhile: nothing that was given is lost."""
+    gate = StubbornGate(slow)
+    site = serve_in_memory(gate=gate)
+    if slow == "login":
+        site.connect()
+        transport = site.transports[1]
+    else:
+        stream = site.stream()
+        sends(stream.connection, publishes())
+        site.pump()
+        transport = wire_of(stream.connection)
+    transport.abortConnection()
+    site.pump()
+    assert len(gate.ended) == ended
+    assert gate.left == 1
+
+
+def test_a_login_that_was_refused_leaves_nothing() -> None:
+    gate = StrictGate(login=Refused(StatusCode.CONNECT_REJECTED, "Not you."))
+    site = serve_in_memory(gate=gate)
+    site.failure(site.connect())
+    assert gate.left == 0
+
+
+def test_a_grant_may_name_another_stream() -> None:
+    class Renaming(OpenGate):
+        async def login(self, visitor: Visitor) -> Account:
+            account = await super().login(visitor)
+
+            class Renamed:
+                name = "guest"
+                left = account.left
+
+                async def authorize(self, request: Request) -> Grant:
+                    return Grant("public", "me", "guest")
+
+            return Renamed()
+
+    site = serve_in_memory(gate=Renaming())
+    site.publish("geheimnis")
+    assert list(site.application.streams) == ["public"]
+
+
+def test_usage_of_what_never_began() -> None:
+    heard: list[Usage] = []
+    Grant("show", "me", "me", ended=(heard.append, heard.append)).end(Usage("no"))
+    assert heard == [Usage("no"), Usage("no")]
