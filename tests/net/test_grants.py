@@ -31,7 +31,7 @@ def test_a_publication_and_a_viewing() -> None:
     assert (watched.reason, watched.seconds) == ("Connection was closed cleanly.", 2.0)
     assert watched.bytes > 0
     assert (published.seconds, published.messages, published.dropped) == (2.0, 9, 0)
-    assert published.bytes == sum(len(m.payload) for m in (*headers(), *gop(0)))
+    assert published.bytes == site.application.meter.bytes_in
     assert gate.left == 2
 
 
