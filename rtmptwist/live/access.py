@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rtmptwist.amf.values import Value
 from rtmptwist.live.application import Application
+
+N = TypeVar("N", int, float)
 
 
 class Action(StrEnum):
@@ -77,6 +79,29 @@ class Terms:
     until: float | None = None
     "Seconds since the epoch: when what allowed it expires."
 
+    def narrowed(self, other: Terms) -> Terms:
+        """What both allow."""
+        return Terms(
+            bitrate=_least(self.bitrate, other.bitrate),
+            codecs=_both(self.codecs, other.codecs),
+            width=_least(self.width, other.width),
+            height=_least(self.height, other.height),
+            duration=_least(self.duration, other.duration),
+            until=_least(self.until, other.until),
+        )
+
+
+def _least(one: N | None, other: N | None) -> N | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -115,10 +140,20 @@ class Grant:
     ended: tuple[Callable[[Usage], None], ...] = field(default=(), repr=False)
     "Each is called once when it is over, even when it never began. None may raise."
 
+    doubts: tuple[Callable[[], str], ...] = field(default=(), repr=False)
+    """
+    Each is asked once a second while it lasts: why it holds no more, in words for the client;
+    empty: it does. None may raise, or take long.
+    """
+
     def end(self, usage: Usage) -> None:
         """It is over: tell whoever wants to know."""
         for tell in self.ended:
             tell(usage)
+
+    def objection(self) -> str:
+        """Why it holds no more: a key was revoked, a user removed; empty: it does."""
+        return next(filter(None, (doubt() for doubt in self.doubts)), "")
 
 
 class Account(Protocol):

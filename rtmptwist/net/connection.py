@@ -424,6 +424,10 @@ class ServerConnection(Protocol):
             allowed = limits.handshake_timeout + limits.connect_timeout
             if now - self.since > allowed:
                 self.abort(f"no connect within {allowed:g} s")
+        else:
+            for stream_id, stream in tuple(self.streams.items()):
+                if self.streams.get(stream_id) is stream:  # the end of one may end another
+                    stream.sweep()
 
 
 def _name_of(address: str, port: int | None) -> str:

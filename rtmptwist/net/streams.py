@@ -33,6 +33,12 @@ class NetStream(Protocol):
     def close(self, reason: str, *, wanted: bool) -> None:
         """The use ends: because the client `wanted` it so, or with the connection."""
 
+    def sweep(self) -> None:
+        """Once a second: may it go on?"""
+
+    def expel(self, reason: str) -> None:
+        """End the use from this side, and tell the client why."""
+
     def shut_down(self) -> None:
         """The server stops, and the connection is closed next: say what is due before that."""
 
@@ -77,15 +83,29 @@ class Publishing:
         self._over(reason)
         self._detach()
 
+    def sweep(self) -> None:
+        """Does what allowed it hold?"""
+        objection = self._grant.objection()
+        if objection:
+            self.expel(objection)
+
+    def expel(self, reason: str) -> None:
+        """Tell the client and let it go; the name is free for others."""
+        self.inlet.end(release=True)
+        self._part(StatusCode.PUBLISH_DENIED, reason)
+
     def shut_down(self) -> None:
         """A publisher hears it from the connection."""
 
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
+        self._part(StatusCode.PUBLISH_BAD_NAME, reason)
+
+    def _part(self, code: StatusCode, reason: str) -> None:
         self._over(reason)
         self._detach()
         connection = self._connection
-        status = Status(StatusCode.PUBLISH_BAD_NAME, reason, {"details": self._path})
+        status = Status(code, reason, {"details": self._path})
         connection.session.status(self._stream_id, status)
         connection.drop_stream(self._stream_id)
         connection.finish_if_unused(reason)
@@ -163,6 +183,22 @@ class Playing:
             self._subscriber.close()
             self._over(reason)
             self._subscriber = None  # or they keep each other, and all that waits, from being freed
+
+    def sweep(self) -> None:
+        """Does what allowed it hold?"""
+        objection = self._grant.objection()
+        if objection:
+            self.expel(objection)
+
+    def expel(self, reason: str) -> None:
+        """Tell the client and let it go."""
+        connection = self._connection
+        self.subscriber.close()
+        connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_FAILED, reason))
+        connection.drop_stream(self._stream_id)
+        self._over(reason)
+        self._subscriber = None
+        connection.finish_if_unused(reason)
 
     def shut_down(self) -> None:
         """Players end when they are told that the stream is over."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
-from rtmptwist.live.access import Account, Grant, Request, Usage, Visitor
+from rtmptwist.live.access import Account, Grant, Request, Terms, Usage, Visitor
 from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
 from tests.net.test_connection import StubbornGate, publishes, sends, wire_of
 from tests.support.live import Settings, gop, headers
-from tests.support.memory import OpenGate, StrictGate, serve_in_memory
+from tests.support.logs import Logs
+from tests.support.memory import OpenGate, Spectator, StrictGate, serve_in_memory
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -125,6 +128,91 @@ def test_a_grant_may_name_another_stream() -> None:
     site = serve_in_memory(gate=Renaming())
     site.publish("geheimnis")
     assert list(site.application.streams) == ["public"]
+
+
+def test_a_publication_whose_key_is_revoked(logs: Logs) -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(grace=5), gate=gate)
+    publisher = Spectator(site.publish())
+    viewer = site.play()
+    for message in (*headers(), *gop(0)):
+        publisher.stream.send(message)
+    site.pass_time(1)
+    assert publisher.told == []
+    gate.doubts["publish"] = "The key has been revoked."
+    site.pass_time(1)
+    assert publisher.told[-1] == "Publish.Denied"
+    assert publisher.infos[-1]["description"] == "The key has been revoked."
+    assert publisher.connection.closed
+    assert [usage.reason for usage in gate.ended] == ["The key has been revoked."]
+    assert len(logs.about("no longer publishes live/show: The key has been revoked, after")) == 1
+    assert not viewer.connection.closed
+    gate.doubts.clear()
+    stranger = site.stream(site.client(address="192.0.2.9"))
+    site.result(stranger.publish("show"))  # the name is not kept for who may not come back
+
+
+def test_a_viewing_whose_user_is_removed(logs: Logs) -> None:
+    gate = OpenGate()
+    site = serve_in_memory(gate=gate)
+    publisher = site.publish()
+    viewer = site.play()
+    gate.doubts["play"] = "alice may watch no longer."
+    site.pass_time(1)
+    assert viewer.told[-1] == "Play.Failed"
+    assert viewer.infos[-1]["description"] == "alice may watch no longer."
+    assert viewer.connection.closed
+    assert not publisher.connection.closed
+    assert len(logs.about("no longer plays live/show: alice may watch no longer, after")) == 1
+
+
+def test_who_does_other_things_too_keeps_the_connection() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(grace=0, after_end="close"), gate=gate)
+    client = site.client()
+    other = site.publish("other", client)
+    site.play("other", client)
+    gate.doubts["play"] = "No."
+    site.pass_time(1)
+    assert not client.closed
+    site.publish("third", other.connection)
+
+
+def test_the_end_of_one_ends_another_on_the_same_connection() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(Settings(grace=0, after_end="close"), gate=gate)
+    client = site.client()
+    site.publish("show", client)
+    site.play("show", client)
+    gate.doubts.update(publish="No.", play="No.")
+    site.pass_time(1)
+    assert client.closed
+    assert sorted(usage.reason for usage in gate.ended) == ["No.", "The stream is over."]
+
+
+some = st.none() | st.integers(1, 9)
+terms = st.builds(
+    Terms,
+    bitrate=some,
+    codecs=st.none() | st.frozensets(st.sampled_from(["avc1", "hvc1", "mp4a"])),
+    width=some,
+    height=some,
+    duration=some,
+    until=some,
+)
+
+
+@given(terms, terms)
+def test_narrowed_terms_are_what_both_allow(one: Terms, other: Terms) -> None:
+    both = one.narrowed(other)
+    assert both == other.narrowed(one)
+    assert both.narrowed(one) == both
+    assert one.narrowed(Terms()) == one
+    for name in ("bitrate", "width", "height", "duration", "until"):
+        said = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
+        assert getattr(both, name) == min(said, default=None)
+    if one.codecs is not None and other.codecs is not None:
+        assert both.codecs == one.codecs & other.codecs
 
 
 def test_usage_of_what_never_began() -> None:

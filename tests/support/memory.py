@@ -28,7 +28,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtmptwist.live.access import Account, Gate, Grant, Request, Usage, Visitor
+from rtmptwist.live.access import Account, Gate, Grant, Request, Terms, Usage, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import ConnectionLimits, StreamSettings
 from rtmptwist.live.registry import Registry, VirtualHost
@@ -365,7 +365,14 @@ class Guest:
     async def authorize(self, request: Request) -> Grant:
         await self._gate.asked(f"{request.action} {request.application.name}/{request.path}")
         gate = self._gate
-        return Grant(request.path, self._identity, self.name, ended=(gate.ended.append,))
+        return Grant(
+            request.path,
+            self._identity,
+            self.name,
+            terms=gate.terms,
+            ended=(gate.ended.append,),
+            doubts=(lambda: "", lambda: gate.doubts.get(request.action, "")),
+        )
 
     def left(self) -> None:
         self._gate.left += 1
@@ -380,6 +387,10 @@ class OpenGate:
         "Of the grants that were given."
         self.left = 0
         "Accounts whose connections are gone."
+        self.terms = Terms()
+        "Of the grants to come."
+        self.doubts: dict[str, str] = {}
+        "Of all grants, by what they are for."
 
     async def login(self, visitor: Visitor) -> Account:
         await self.asked(f"login {visitor.application.name}")
