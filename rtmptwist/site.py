@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtmptwist.auth.gate import Rules, SiteGate
-from rtmptwist.auth.proofs import Addresses, Anyone, Proof
+from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.config import schema
 from rtmptwist.config.convert import Access
 from rtmptwist.config.schema import Config
@@ -96,6 +96,8 @@ def _rules(app: schema.App) -> Rules:
 def _proofs(access: Access) -> list[Proof]:
     """What speaks for somebody, the strongest first."""
     proofs: list[Proof] = []
+    if "users" in access.proofs:
+        proofs.append(Users())
     if access.networks:
         proofs.append(Addresses(access.networks))
     if access.anyone:

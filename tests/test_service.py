@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ grace = 0s
 
 [app watch]
 play = 198.51.100.0/24
+
+[app members]
+publish = users, 198.51.100.0/24
+play = users
 
 [vhost a.example]
 aliases = b.example
@@ -160,6 +165,9 @@ def test_applications_by_host(house: House) -> None:
         ("rtmp://h/watch", "203.0.113.1", "play", "NetStream.Play.Failed"),
         ("rtmp://h/watch", "198.51.100.4", "play", None),
         ("rtmp://a.example/live", "203.0.113.1", "play", None),
+        ("rtmp://h/members", "203.0.113.1", "publish", "NetStream.Publish.Denied"),
+        ("rtmp://h/members", "198.51.100.4", "publish", None),
+        ("rtmp://h/members", "198.51.100.4", "play", "NetStream.Play.Failed"),
     ],
 )
 def test_rules_by_application_and_host(
@@ -365,6 +373,6 @@ def test_a_newcomer_is_told_the_port_of_plain_rtmp(tmp_path: Path, logs: Logs) -
 
 
 def test_where_nobody_may_publish_a_newcomer_is_told_nothing(tmp_path: Path, logs: Logs) -> None:
-    house = House(tmp_path, FILE.replace("publish = anyone", "publish = nobody")).start()
+    house = House(tmp_path, re.sub("publish = .*", "publish = nobody", FILE)).start()
     assert logs.about("ffplay") == []
     house.stop()

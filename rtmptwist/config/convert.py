@@ -217,12 +217,19 @@ def _either(words: tuple[str, ...]) -> str:
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
+PROOFS: Final = ("users",)
+"What may be shown instead of coming from the right network. Each has a proof in `auth`."
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may do something: anyone, or those in some networks, of which there may be none."""
+    """Who may do something: anyone, or who comes from a network or shows a proof, if there are."""
 
     networks: tuple[Network, ...] = ()
     anyone: bool = False
+
+    proofs: frozenset[str] = frozenset()
+    "Of `PROOFS`."
 
 
 NOBODY: Final = Access()
@@ -241,7 +248,7 @@ class Networks(Converter[tuple[Network, ...]]):
 
 
 class Who(Converter[Access]):
-    """`anyone`, `nobody`, or networks."""
+    """`anyone`, `nobody`, or proofs and networks."""
 
     def read(self, text: str) -> Access:
         words = _split(text)
@@ -249,16 +256,22 @@ class Who(Converter[Access]):
             return ANYONE
         if words == ["nobody"]:
             return NOBODY
-        for word in words or [""]:
+        networks = [word for word in words or [""] if word not in PROOFS]
+        for word in networks:
             if word in ("anyone", "nobody"):
                 raise wrong(text, f"{word} to stand alone")
             if not re.search(r"[0-9:]", word):
-                allowed = "anyone, nobody, or networks such as 10.0.0.0/8 and 2001:db8::/32"
-                raise wrong(word, allowed, ("anyone", "nobody"))
-        return Access(tuple(map(_network, words)))
+                known = ("anyone", "nobody", *PROOFS)
+                allowed = f"{', '.join(known)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
+                raise wrong(word, allowed, known)
+        proofs = frozenset(word for word in words if word in PROOFS)
+        return Access(tuple(map(_network, networks)), proofs=proofs)
 
     def show(self, value: Access) -> str:
-        return "anyone" if value.anyone else ", ".join(map(str, value.networks)) or "nobody"
+        if value.anyone:
+            return "anyone"
+        proofs = [word for word in PROOFS if word in value.proofs]
+        return ", ".join([*proofs, *map(str, value.networks)]) or "nobody"
 
 
 def _network(text: str) -> Network:

@@ -13,6 +13,7 @@ from rtmptwist.config.convert import (
     ANYONE,
     LOOPBACK,
     NOBODY,
+    PROOFS,
     Access,
     BadValue,
     Choice,
@@ -64,6 +65,8 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (Networks(), "127.0.0.0/8, ::1", LOOPBACK),
     (Who(), "anyone", ANYONE),
     (Who(), "nobody", NOBODY),
+    (Who(), "users", Access(proofs=frozenset({"users"}))),
+    (Who(), "users, 10.0.0.0/8", Access((INSIDE,), proofs=frozenset({"users"}))),
     (Who(), "10.0.0.0/8\n2001:db8::/32", Access((INSIDE, IPv6Network("2001:db8::/32")))),
     (Lines(COUNT), "1", (1,)),
     (Lines(ServerEndpoint()), "tcp:1935\ntcp6:1936", ("tcp:1935", "tcp6:1936")),
@@ -77,7 +80,7 @@ def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: obj
     assert converter.read(converter.show(value)) == value
 
 
-WHO = "anyone, nobody, or networks such as 10.0.0.0/8 and 2001:db8::/32"
+WHO = f"anyone, nobody, {', '.join(PROOFS)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
 
 BAD: list[tuple[Converter[Any], str, str]] = [
     (COUNT, "", "''; expected a whole number"),
@@ -108,6 +111,8 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (Networks(), "all", "'all'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
     (Networks(), "10.1.2.3/8", "'10.1.2.3/8'; expected a network: is 10.0.0.0/8 meant?"),
     (Who(), "anyon", f"'anyon'; expected {WHO}; did you mean \"anyone\"?"),
+    (Who(), "user", f"'user'; expected {WHO}; did you mean \"users\"?"),
+    (Who(), "users, anyone", "'users, anyone'; expected anyone to stand alone"),
     (Who(), "", f"''; expected {WHO}"),
     (Who(), "nobody 10.0.0.0/8", "'nobody 10.0.0.0/8'; expected nobody to stand alone"),
     (Who(), "10.0.0.0/33", "'10.0.0.0/33'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
