@@ -33,6 +33,8 @@ ROOMS: dict[str, set[str]] = {
     "site": EDGES | UPPER | {"plugins", "config"},
     "service": EDGES | UPPER | {"plugins", "config", "site"},
     "tap": {"service", "site", "config"},
+    "cli": {"auth"},
+    "__main__": {"cli"},
 }
 "What each room of rtmptwist may import of the others."
 
