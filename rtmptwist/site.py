@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtmptwist.auth.gate import Rules, SiteGate
+from rtmptwist.auth.limits import AppLimits, LimitedGate, Scope, What
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.config import schema
 from rtmptwist.config.convert import Access
@@ -105,6 +106,23 @@ def _proofs(access: Access) -> list[Proof]:
     return proofs
 
 
+def _limits(app: schema.App) -> AppLimits:
+    return AppLimits(
+        {
+            (What.CONNECTIONS, Scope.ALL): app.max_connections,
+            (What.CONNECTIONS, Scope.ACCOUNT): app.max_connections_per_account,
+            (What.CONNECTIONS, Scope.ADDRESS): app.max_connections_per_address,
+            (What.PUBLISHERS, Scope.ALL): app.max_publishers,
+            (What.PUBLISHERS, Scope.ACCOUNT): app.max_publishers_per_account,
+            (What.PUBLISHERS, Scope.ADDRESS): app.max_publishers_per_address,
+            (What.VIEWERS, Scope.ALL): app.max_viewers,
+            (What.VIEWERS, Scope.STREAM): app.max_viewers_per_stream,
+            (What.VIEWERS, Scope.ACCOUNT): app.max_viewers_per_account,
+            (What.VIEWERS, Scope.ADDRESS): app.max_viewers_per_address,
+        }
+    )
+
+
 class Site:
     """The parts that all listeners share, and the door of each."""
 
@@ -122,8 +140,10 @@ class Site:
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
-        self.gate: Gate = SiteGate(
-            {application: _rules(app) for application, app in settings.items()}
+        self.gate: Gate = LimitedGate(
+            SiteGate({application: _rules(app) for application, app in settings.items()}),
+            {application: _limits(app) for application, app in settings.items()},
+            limits.trusted,
         )
         self.care = Care(
             limits=Limits(

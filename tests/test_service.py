@@ -82,6 +82,7 @@ class House:
         (sweeper,) = (child for child in self.service if isinstance(child, Sweeper))
         listeners = [child for child in self.service if isinstance(child, ListenerService)]
         self.care = sweeper._site.care
+        self.gate = sweeper._site.gate
         clock: Clock = self.reactor
         self.site = MemorySite(sweeper._site.registry, listeners[0].factory, clock)
 

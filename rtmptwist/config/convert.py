@@ -121,6 +121,44 @@ class Size(_Bounded[int]):
         return "0"
 
 
+class Bitrate(_Bounded[int]):
+    """Bits per second; k and M are powers of 1000, as encoders write them."""
+
+    _BITS: Final = {"M": 1_000_000, "k": 1000, "": 1}
+
+    def read(self, text: str) -> int:
+        parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([kKM]?)", text)
+        if not parts:
+            raise wrong(text, "bits per second such as 2500k or 6M")
+        unit = self._BITS[parts[2].replace("K", "k")]
+        return self.within(text, round(float(parts[1]) * unit))
+
+    def show(self, value: int) -> str:
+        for unit, size in self._BITS.items():
+            if value and value % size == 0:
+                return f"{value // size}{unit}"
+        return "0"
+
+
+class Or(Converter[T | None]):
+    """What another converter reads, or a word that stands for None."""
+
+    def __init__(self, word: str, other: Converter[T]) -> None:
+        self._word = word
+        self._other = other
+
+    def read(self, text: str) -> T | None:
+        if text == self._word:
+            return None
+        try:
+            return self._other.read(text)
+        except BadValue as error:
+            raise BadValue(f"{error}, or {self._word}") from None
+
+    def show(self, value: T | None) -> str:
+        return self._word if value is None else self._other.show(value)
+
+
 # --- words
 
 

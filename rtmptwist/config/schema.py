@@ -28,6 +28,7 @@ from rtmptwist.config.convert import (
     Lines,
     Network,
     Networks,
+    Or,
     Place,
     ServerEndpoint,
     Size,
@@ -82,6 +83,9 @@ class Listener:
     proxies: Annotated[tuple[Network, ...], Networks()] = ()
 
 
+_MOST: Final = Or("none", Count(1, 1_000_000))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """`[app NAME]` and `[vhost HOST / app NAME]`. Fits `live.interfaces.StreamSettings`."""
@@ -99,6 +103,16 @@ class App:
     takeover: Annotated[str, Choice("reject", "same", "any")] = "same"
     join: Annotated[str, Choice("instant", "keyframe", "live-edge")] = "instant"
     after_end: Annotated[str, Choice("stay", "close")] = "stay"
+    max_connections: Annotated[int | None, _MOST] = None
+    max_connections_per_account: Annotated[int | None, _MOST] = None
+    max_connections_per_address: Annotated[int | None, _MOST] = None
+    max_publishers: Annotated[int | None, _MOST] = None
+    max_publishers_per_account: Annotated[int | None, _MOST] = None
+    max_publishers_per_address: Annotated[int | None, _MOST] = None
+    max_viewers: Annotated[int | None, _MOST] = None
+    max_viewers_per_stream: Annotated[int | None, _MOST] = None
+    max_viewers_per_account: Annotated[int | None, _MOST] = None
+    max_viewers_per_address: Annotated[int | None, _MOST] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

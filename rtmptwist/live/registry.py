@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -13,7 +12,7 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import Connection, ConnectionLimits
 from rtmptwist.live.meters import RegistryMeter
 from rtmptwist.live.names import redacted
-from rtmptwist.live.networks import within
+from rtmptwist.live.networks import place, within
 from rtmptwist.wire.status import StatusCode
 
 
@@ -87,7 +86,7 @@ class Registry:
             Refused: there are too many, in all or from its address. It is not counted.
         """
         limits = self.limits
-        address = _place(connection.address)
+        address = place(connection.address)
         count = self._by_address.get(address, 0)
         why = ""
         if len(self.connections) >= limits.connections:
@@ -106,7 +105,7 @@ class Registry:
         if connection not in self.connections:
             return
         self.connections.discard(connection)
-        address = _place(connection.address)
+        address = place(connection.address)
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
@@ -163,12 +162,3 @@ class Registry:
 
     def _is_trusted(self, address: str) -> bool:
         return address == "unix" or within(address, self.limits.trusted)
-
-
-def _place(address: str) -> str:
-    """What counts as one address: of IPv6 the network of 64 bits, which a single customer gets."""
-    try:
-        ip = IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return address if ip.ipv4_mapped else f"{IPv6Address(int(ip) >> 64 << 64)}/64"

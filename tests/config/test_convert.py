@@ -16,6 +16,7 @@ from rtmptwist.config.convert import (
     PROOFS,
     Access,
     BadValue,
+    Bitrate,
     Choice,
     Converter,
     Count,
@@ -24,6 +25,7 @@ from rtmptwist.config.convert import (
     HostNames,
     Lines,
     Networks,
+    Or,
     Place,
     ServerEndpoint,
     Size,
@@ -36,6 +38,7 @@ INSIDE = IPv4Network("10.0.0.0/8")
 COUNT = Count(1, 1000)
 DURATION = Duration(0, 3600)
 SIZE = Size(0, 1 << 40)
+BITRATE = Bitrate(8000, 1_000_000_000)
 CHOICE = Choice("reject", "same", "any")
 WORDS = Words("rtmp", "rtmps", "http")
 
@@ -53,6 +56,12 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (SIZE, "64K", 65536),
     (SIZE, "1 m", 1 << 20),
     (SIZE, "2G", 2 << 30),
+    (BITRATE, "6M", 6_000_000),
+    (BITRATE, "2.5 M", 2_500_000),
+    (BITRATE, "2500K", 2_500_000),
+    (BITRATE, "128000", 128_000),
+    (Or("none", COUNT), "none", None),
+    (Or("none", COUNT), "7", 7),
     (CHOICE, "same", "same"),
     (WORDS, "rtmp", {"rtmp"}),
     (WORDS, "http,rtmp\nrtmps", {"rtmp", "rtmps", "http"}),
@@ -97,6 +106,10 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (Duration(0.1, 10), "0", "'0'; expected 100ms to 10s"),
     (SIZE, "3X", "'3X'; expected a size in bytes such as 65536, 64K, 32M or 1G"),
     (SIZE, "1025G", "'1025G'; expected 0 to 1024G"),
+    (BITRATE, "6G", "'6G'; expected bits per second such as 2500k or 6M"),
+    (BITRATE, "1k", "'1k'; expected 8k to 1000M"),
+    (Or("none", COUNT), "non", "'non'; expected a whole number, or none"),
+    (Or("none", COUNT), "0", "'0'; expected 1 to 1000, or none"),
     (CHOICE, "sam", "'sam'; expected reject, same or any; did you mean \"same\"?"),
     (CHOICE, "", "''; expected reject, same or any"),
     (WORDS, "", "''; expected rtmp, rtmps or http"),
@@ -136,6 +149,11 @@ def test_every_duration_can_be_shown(milliseconds: int) -> None:
 @given(integers(0, 1 << 40))
 def test_every_size_can_be_shown(size: int) -> None:
     assert SIZE.read(SIZE.show(size)) == size
+
+
+@given(integers(8000, 1_000_000_000))
+def test_every_bitrate_can_be_shown(bits: int) -> None:
+    assert BITRATE.read(BITRATE.show(bits)) == bits
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whether an address belongs to a network."""
+"""Which network an address belongs to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from rtmptwist.live.networks import within
+from rtmptwist.live.networks import place, within
 
 NETWORKS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("fe80::/10")]
 
@@ -28,3 +28,18 @@ NETWORKS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("f
 def test_within(host: str, inside: bool) -> None:
     assert within(host, NETWORKS) is inside
     assert not within(host, [])
+
+
+@pytest.mark.parametrize(
+    ("host", "counts_as"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::1%eth0", "2001:db8::/64"),
+        ("2001:db8:0:1::", "2001:db8:0:1::/64"),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
+        ("unix", "unix"),
+    ],
+)
+def test_what_counts_as_one_address(host: str, counts_as: str) -> None:
+    assert place(host) == counts_as

@@ -1,0 +1,176 @@
+"""
+How many may come: connections, publishers and viewers, in all and of each account and address.
+
+`LimitedGate` stands around all other gates: it counts whom they let in, under the names that they
+decided on, and makes what each application allows to everybody part of every grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, NamedTuple
+
+from rtmptwist.auth.gate import GUEST
+from rtmptwist.auth.places import Full, Places, Seat
+from rtmptwist.live.access import Account, Action, Gate, Grant, Request, Terms, Usage, Visitor
+from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.names import redacted
+from rtmptwist.live.networks import place, within
+from rtmptwist.wire.status import StatusCode
+
+
+class What(StrEnum):
+    """What is counted."""
+
+    CONNECTIONS = "connections"
+    PUBLISHERS = "publishers"
+    VIEWERS = "viewers"
+
+
+class Scope(StrEnum):
+    """Of whom it is counted, as the names of the keys end."""
+
+    ALL = ""
+    STREAM = "_per_stream"
+    ACCOUNT = "_per_account"
+    ADDRESS = "_per_address"
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """What one application allows."""
+
+    most: Mapping[tuple[What, Scope], int | None] = field(default_factory=dict)
+    "At one time; None, and what is not there: as many as come."
+
+    terms: Terms = field(default_factory=Terms)
+    "For everybody."
+
+
+class _Room(NamedTuple):
+    """Something of which there may be so many."""
+
+    application: Application
+    what: What
+    scope: Scope
+    who: str
+    "Which stream, account or address."
+
+
+class LimitedGate:
+    """`live.Gate`: around another one, which decides everything else."""
+
+    def __init__(
+        self,
+        inner: Gate,
+        limits: Mapping[Application, AppLimits],
+        trusted: Sequence[IPv4Network | IPv6Network] = (),
+    ) -> None:
+        """`trusted`: networks that are not counted by address."""
+        self.limits = limits
+        self.places = Places()
+        self._inner = inner
+        self._trusted = trusted
+
+    async def login(self, visitor: Visitor) -> Account:
+        """Count it in before it is asked who it is, for that costs more."""
+        application = visitor.application
+        seat = Seat(self.places)
+        self._take(seat, _Room(application, What.CONNECTIONS, Scope.ALL, ""))
+        self._take_by_address(seat, application, What.CONNECTIONS, visitor.address)
+        account = None
+        try:
+            account = await self._inner.login(visitor)
+            self._take_by_account(seat, application, What.CONNECTIONS, account.name)
+        except BaseException:  # cancelled as well
+            seat.leave()
+            if account is not None:
+                account.left()
+            raise
+        return _Counted(self, account, seat)
+
+    def admit(self, request: Request, grant: Grant) -> Grant:
+        """
+        Count what somebody begins to do; the grant gives it back when it ends.
+
+        Raises:
+            Refused: there are too many. Nothing is counted, and the grant not ended.
+        """
+        application, address = request.application, request.visitor.address
+        if request.action is Action.PUBLISH:
+            # by name: whoever takes a stream over has the place of its publisher
+            what, seat = What.PUBLISHERS, Seat(self.places, grant.path)
+        else:
+            what, seat = What.VIEWERS, Seat(self.places)
+            self._take(seat, _Room(application, what, Scope.STREAM, grant.path))
+        self._take(seat, _Room(application, what, Scope.ALL, ""))
+        self._take_by_address(seat, application, what, address)
+        self._take_by_account(seat, application, what, grant.account)
+        return replace(
+            grant,
+            terms=grant.terms.narrowed(self.limits[application].terms),
+            ended=(*grant.ended, lambda _: seat.leave()),
+        )
+
+    def _take_by_address(
+        self, seat: Seat, application: Application, what: What, address: str
+    ) -> None:
+        if address != "unix" and not within(address, self._trusted):
+            self._take(seat, _Room(application, what, Scope.ADDRESS, place(address)))
+
+    def _take_by_account(
+        self, seat: Seat, application: Application, what: What, account: str
+    ) -> None:
+        if account != GUEST:
+            self._take(seat, _Room(application, what, Scope.ACCOUNT, account))
+
+    def _take(self, seat: Seat, room: _Room) -> None:
+        most = self.limits[room.application].most.get((room.what, room.scope))
+        try:
+            seat.take(room, most)
+        except Full:
+            raise Refused(_CODES[room.what], _words(room, most)) from None
+
+
+class _Counted:
+    """`live.Account`: of somebody who was counted in."""
+
+    def __init__(self, gate: LimitedGate, account: Account, seat: Seat) -> None:
+        self._gate = gate
+        self._account = account
+        self._seat = seat
+
+    @property
+    def name(self) -> str:
+        """As it is."""
+        return self._account.name
+
+    async def authorize(self, request: Request) -> Grant:
+        """Allowed, and not too many."""
+        grant = await self._account.authorize(request)
+        try:
+            return self._gate.admit(request, grant)
+        except Refused as refused:
+            grant.end(Usage(refused.status.description))
+            raise
+
+    def left(self) -> None:
+        """Count it out."""
+        self._seat.leave()
+        self._account.left()
+
+
+def _words(room: _Room, most: int | None) -> str:
+    who = redacted(room.who) if room.scope is Scope.STREAM else room.who or room.application.name
+    return f"{who} has as many {room.what} as it may have (max_{room.what}{room.scope} = {most})."
+
+
+_CODES: Final = {
+    What.CONNECTIONS: StatusCode.CONNECT_REJECTED,
+    What.PUBLISHERS: StatusCode.PUBLISH_DENIED,
+    What.VIEWERS: StatusCode.PLAY_FAILED,
+}
