@@ -3,7 +3,10 @@ things happen, by plain integers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from rtmptwist.live.refusals import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,6 @@ class RegistryMeter:
     admitted: int
     refused: int
     "Since the start, both."
+
+    refusals: Mapping[Reason, int]
+    "These, by their reason."

@@ -13,6 +13,7 @@ from rtmptwist.live.interfaces import Connection, ConnectionLimits
 from rtmptwist.live.meters import RegistryMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.networks import place, within
+from rtmptwist.live.refusals import Reason, Refusals
 from rtmptwist.wire.status import StatusCode
 
 
@@ -49,13 +50,13 @@ class Registry:
         self.hosts = tuple(hosts)
         self.limits = limits
         self.connections: set[Connection] = set()
+        self.refusals = Refusals()
         self._clock = clock
         self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
         self._by_address: dict[str, int] = {}
         self._sharing = False
         "Streams keep less than they might, for there are many."
         self._admitted = 0
-        self._refused = 0
 
     def application(self, host: str, path: str) -> tuple[Application, str]:
         """
@@ -83,19 +84,20 @@ class Registry:
         Count a new connection in.
 
         Raises:
-            Refused: there are too many, in all or from its address. It is not counted.
+            Refused: there are too many, in all or from its address. It is not counted, and the log
+                knows already.
         """
         limits = self.limits
         address = place(connection.address)
         count = self._by_address.get(address, 0)
-        why = ""
         if len(self.connections) >= limits.connections:
-            why = f"{limits.connections} connections are open"
-        elif count >= limits.connections_per_address and not self._is_trusted(connection.address):
-            why = f"{count} connections from {address} are open"
-        if why:
-            self._refused += 1
-            raise Refused(StatusCode.CONNECT_REJECTED, f"{why}, which is as many as may be.")
+            raise self._too_many(
+                Reason.CONNECTIONS, connection, f"{limits.connections} connections are open"
+            )
+        if count >= limits.connections_per_address and not self._is_trusted(connection.address):
+            raise self._too_many(
+                Reason.ADDRESS, connection, f"{count} connections from {address} are open"
+            )
         self._admitted += 1
         self.connections.add(connection)
         self._by_address[address] = count + 1
@@ -120,6 +122,7 @@ class Registry:
         for application in self.applications():
             application.sweep(now)
         self._share_memory()
+        self.refusals.sweep()
 
     def _share_memory(self) -> None:
         """
@@ -157,8 +160,14 @@ class Registry:
             connections=len(self.connections),
             addresses=len(self._by_address),
             admitted=self._admitted,
-            refused=self._refused,
+            refused=sum(self.refusals.counts.values()),
+            refusals=dict(self.refusals.counts),
         )
+
+    def _too_many(self, reason: Reason, connection: Connection, what: str) -> Refused:
+        words = f"{what}, which is as many as may be."
+        self.refusals.note(reason, connection.address, words)
+        return Refused(StatusCode.CONNECT_REJECTED, words)
 
     def _is_trusted(self, address: str) -> bool:
         return address == "unix" or within(address, self.limits.trusted)

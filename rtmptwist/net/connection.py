@@ -111,10 +111,7 @@ class ServerConnection(Protocol):
         self._quick_ack = quick_ack(transport)
         try:
             self.registry.admit(self)
-        except Refused as refused:
-            self.log.warn(
-                "{peer} refused: {reason}", peer=self.peer, reason=refused.status.description
-            )
+        except Refused:
             self._lost = True
             self.session.close()
             transport.abortConnection()

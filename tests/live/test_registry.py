@@ -10,9 +10,11 @@ from twisted.internet.task import Clock
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.refusals import Reason
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.wire.status import StatusCode
 from tests.support.live import Bounds, FakePublisher, Settings, Viewer, video
+from tests.support.logs import Logs
 
 
 @dataclass(eq=False)
@@ -86,7 +88,7 @@ def test_connections_are_counted_in_and_out() -> None:
     assert (served.meter.connections, served.meter.addresses, served.meter.admitted) == (0, 0, 2)
 
 
-def test_one_address_may_not_have_them_all() -> None:
+def test_one_address_may_not_have_them_all(logs: Logs) -> None:
     served = registry()
     for _ in range(2):
         served.admit(FakeConnection("192.0.2.1"))
@@ -98,6 +100,14 @@ def test_one_address_may_not_have_them_all() -> None:
     served.admit(FakeConnection("192.0.2.2"))
     assert served.meter.connections == 3
     assert served.meter.refused == 1
+    assert served.meter.refusals[Reason.ADDRESS] == 1
+    with pytest.raises(Refused):
+        served.admit(third)
+    served.sweep()
+    assert logs.lines("warn") == [
+        "192.0.2.1 refused: 2 connections from 192.0.2.1 are open, which is as many as may be.",
+        "1 more refused, from 192.0.2.1: too many connections from one address",
+    ]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix"])

@@ -191,7 +191,7 @@ def test_one_too_many_is_not_let_in(logs: Logs) -> None:
     error = site.failure(site.connect())
     assert isinstance(error, ConnectionClosed)
     assert logs.lines("warn") == [
-        "192.0.2.1:50001 refused: 1 connections are open, which is as many as may be."
+        "192.0.2.1 refused: 1 connections are open, which is as many as may be."
     ]
     assert len(site.connections) == 1
     assert len(logs.lines()) == 1  # nobody came, so nobody left

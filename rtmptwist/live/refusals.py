@@ -1,0 +1,82 @@
+"""Who is turned away at the door, and why: told without letting a flood of them flood the log."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from twisted.logger import Logger
+
+_SHOWN: Final = 3
+"Addresses in one line of the log."
+
+
+class Reason(StrEnum):
+    """Why somebody is refused, as a line of the log says it that tells of many."""
+
+    CONNECTIONS = "too many connections"
+    ADDRESS = "too many connections from one address"
+    RTMPE = "too many RTMPE handshakes from one address"
+    TLS = "too many TLS handshakes from one address"
+    NOT_SERVED = "what they speak is not served"
+
+
+class Refusals:
+    """
+    Counts those who are refused, and tells of them.
+
+    The first for a reason has a line of its own at once. While more come for the same reason, they
+    are told of together, in one line for each `sweep`.
+    """
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(Reason, 0)
+        "Since the start."
+
+        self._more: dict[Reason, _More] = {}
+        "Those since the last line, for each reason that is no news."
+
+    def note(self, reason: Reason, address: str, words: str) -> None:
+        """Somebody was refused; `words` say it for this one."""
+        self.counts[reason] += 1
+        more = self._more.get(reason)
+        if more is not None:
+            more.add(address)
+            return
+        self._more[reason] = _More()
+        self.log.warn("{address} refused: {words}", address=address, words=words)
+
+    def sweep(self) -> None:
+        """Once a second: tell of those who came since. A reason that had none is news again."""
+        for reason, more in tuple(self._more.items()):
+            if not more.count:
+                del self._more[reason]
+                continue
+            self._more[reason] = _More()
+            self.log.warn(
+                "{count} more refused, from {addresses}: {reason}",
+                count=more.count,
+                addresses=str(more),
+                reason=str(reason),
+            )
+
+
+class _More:
+    """How many, and some of where they came from."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._addresses: dict[str, None] = {}
+
+    def add(self, address: str) -> None:
+        self.count += 1
+        if len(self._addresses) <= _SHOWN:
+            self._addresses[address] = None
+
+    def __str__(self) -> str:
+        shown = list(self._addresses)
+        if len(shown) > _SHOWN:
+            shown[_SHOWN:] = ["others"]
+        return ", ".join(shown)
