@@ -107,6 +107,8 @@ class Sweeper(Service):
             self._relieve(connections)
             for tunnels in site.tunnels:
                 tunnels.sweep()
+            for rate in site.rates.values():
+                rate.sweep()
             site.registry.sweep()
         except Exception:  # nor must anything else
             self.log.failure("sweep failed")

@@ -5,17 +5,21 @@ of each listener with the rooms behind it.
 One session and one registry behind six ways in. TLS and the tunnel are transports under the same
 connection, RTMPE is a stage beside its handshake:
 
-    TCP ─┬─ 3 ──────────────────────────────────────────────▶ RTMP ─┐
-         ├─ 6, 8, 9 ────────────────────────────────────────▶ RTMPE │
-         ├─ POST … ─▶ HTTP ─▶ tunnel ───────────────▶ RTMPT, RTMPTE ├─▶ ServerConnection ─▶ registry
-         └─ 0x16 ─▶ TLS ─┬─ 3 ──────────────────────────────▶ RTMPS │
-                         └─ POST … ─▶ HTTP ─▶ tunnel ───────▶ RTMPTS┘
+    TCP ─┬─ 3 ──────────────────────────────────────────▶ RTMP ──┐
+         ├─ 6, 8, 9 ────────────────────────────────────▶ RTMPE ─┤
+         ├─ POST … ─▶ HTTP ─▶ tunnel ─┬─ 3 ─────────────▶ RTMPT ─┤
+         │                            └─ 6, 8, 9 ───────▶ RTMPTE ┼─▶ ServerConnection ─▶ registry
+         └─ 0x16 ─▶ TLS ─┬─ 3 ──────────────────────────▶ RTMPS ─┤
+                         └─ POST … ─▶ HTTP ─▶ tunnel ─ 3 ▶ RTMPTS┘
+
+The same door stands at the port, inside TLS and inside each tunnel.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +38,7 @@ from rtmptwist.net.certificates import Certificates, Folder, OneFile, SelfMade, 
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import FrontDoor, Maker, Speech, Visitor
 from rtmptwist.net.listen import ListenerService, listener
+from rtmptwist.net.rate import AddressRate
 from rtmptwist.net.server import Care, ServerFactory
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
@@ -163,6 +168,12 @@ class Site:
         self.tunnels: list[Tunnels] = []
         "One for each listener that has RTMPT in whatever form."
 
+        self.rates = {
+            Speech.RTMPE: AddressRate(reactor, limits.rtmpe_handshakes, limits.trusted),
+            Speech.TLS: AddressRate(reactor, limits.tls_handshakes, limits.trusted),
+        }
+        "What one address may ask for, through whichever listener."
+
         self._beat = Beat(reactor, config.server.gather)
         problems = []
         self._doors: dict[str, FrontDoor] = {}
@@ -200,11 +211,13 @@ class Site:
             rooms[Speech.RTMP] = self._connections(RTMP)
         if "rtmpe" in serve:
             rooms[Speech.RTMPE] = self._connections(RTMPE)
-        tunnelled = (RTMP if "rtmpt" in serve else frozenset()) | (
-            RTMPE if "rtmpte" in serve else frozenset()
-        )
+        tunnelled: dict[Speech, Maker] = {}
+        if "rtmpt" in serve:
+            tunnelled[Speech.RTMP] = self._connections(RTMP)
+        if "rtmpte" in serve:
+            tunnelled[Speech.RTMPE] = self._connections(RTMPE)
         if tunnelled:
-            rooms[Speech.HTTP] = self._web(section, tunnelled)
+            rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTP"))
         if serve & {"rtmps", "rtmpts"}:
             rooms[Speech.TLS] = self._tls(section)
         return self._front_door(rooms, section)
@@ -221,8 +234,9 @@ class Site:
         if "rtmps" in section.serve:
             rooms[Speech.RTMP] = self._connections(RTMP)
         if "rtmpts" in section.serve:
-            rooms[Speech.HTTP] = self._web(section, RTMP)
-        return TlsFactory(tls, self._front_door(rooms, section, secure=True), self.reactor)
+            tunnelled = {Speech.RTMP: self._connections(RTMP)}
+            rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTPS"))
+        return TlsFactory(tls, self._front_door(rooms, section, "TLS"), self.reactor)
 
     def _certificates(self, section: schema.Listener) -> Certificates:
         path = section.certificate
@@ -234,10 +248,10 @@ class Site:
             source = _source(path)
         return Certificates(source, time.time)
 
-    def _web(self, section: schema.Listener, versions: frozenset[int]) -> WebSite:
+    def _web(self, section: schema.Listener, tunnelled: FrontDoor) -> WebSite:
         limits = self.config.limits
         tunnels = Tunnels(
-            self._connections(versions),
+            tunnelled,
             self.reactor,
             TunnelLimits(
                 sessions=limits.connections,
@@ -250,7 +264,7 @@ class Site:
         return WebSite(self.reactor, mounts, tunnels)
 
     def _front_door(
-        self, rooms: dict[Speech, Maker], section: schema.Listener, *, secure: bool = False
+        self, rooms: Mapping[Speech, Maker], section: schema.Listener, inside: str = ""
     ) -> FrontDoor:
         return FrontDoor(
             rooms,
@@ -258,7 +272,8 @@ class Site:
             self.reactor,
             patience=self.config.limits.handshake_timeout,
             name=section.name,
-            secure=secure,
+            inside=inside,
+            rates=self.rates,
         )
 
     def _connections(self, versions: frozenset[int]) -> ServerFactory:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from rtmptwist.config.load import load
 from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.service import Sweeper, make_service
 from rtmptwist.wire.chunk import encode_full
@@ -80,11 +81,12 @@ class House:
         self.service = make_service(load(path), self.reactor)
         assert isinstance(self.service, MultiService)
         (sweeper,) = (child for child in self.service if isinstance(child, Sweeper))
-        listeners = [child for child in self.service if isinstance(child, ListenerService)]
+        self.listeners = [c for c in self.service if isinstance(c, ListenerService)]
         self.care = sweeper._site.care
+        self.rates = sweeper._site.rates
         self.gate = sweeper._site.gate
         clock: Clock = self.reactor
-        self.site = MemorySite(sweeper._site.registry, listeners[0].factory, clock)
+        self.site = MemorySite(sweeper._site.registry, self.listeners[0].factory, clock)
 
     def start(self) -> House:
         self.service.privilegedStartService()
@@ -183,6 +185,28 @@ def test_rules_by_application_and_host(
         error = site.failure(asking)
         assert isinstance(error, Refusal)
         assert error.code == code
+
+
+def test_handshakes_have_a_rate_of_the_file_and_are_forgotten_in_time(
+    tmp_path: Path, logs: Logs
+) -> None:
+    text = FILE.replace("[limits]", "[limits]\nrtmpe_handshakes = 2\ntls_handshakes = 3")
+    house = House(tmp_path, text.replace("[listener other]", "[listener other]\nserve = rtmpe"))
+    rates = house.rates
+    assert [rates[speech].per_second for speech in (Speech.RTMPE, Speech.TLS)] == [2, 3]
+    house.start()
+    house.site.factory = house.listeners[-1].factory
+    for _ in range(8):
+        house.site.client("rtmpe://example.org/live")
+    error = house.site.failure(house.site.connect("rtmpe://example.org/live"))
+    assert isinstance(error, ConnectionClosed)
+    assert len(logs.about("192.0.2.1 refused: more than 2 RTMPE handshakes a second")) == 1
+    assert len(rates[Speech.RTMPE]) == 1
+    house.pass_time(5)
+    assert len(rates[Speech.RTMPE]) == 0
+    house.site.client("rtmpe://example.org/live")
+    house.stop()
+    house.pass_time(5)
 
 
 # ------------------------------------------------------------------- once a second

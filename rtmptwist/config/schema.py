@@ -54,6 +54,8 @@ class Limits:
     connections: Annotated[int, Count(1, 1_000_000)] = 10_000
     connections_per_address: Annotated[int, Count(1, 1_000_000)] = 256
     tunnels_per_address: Annotated[int, Count(1, 1_000_000)] = 16
+    rtmpe_handshakes: Annotated[int, Count(1, 1_000_000)] = 5
+    tls_handshakes: Annotated[int, Count(1, 1_000_000)] = 20
     trusted: Annotated[tuple[Network, ...], Networks()] = LOOPBACK
     windows: Annotated[int, Size(1 << 20, 1 << 40)] = 1 << 30
     waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20

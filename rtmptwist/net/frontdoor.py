@@ -4,10 +4,11 @@ One port for all: the first byte of a connection says what it speaks, `serve` sa
     3                  RTMP
     6, 8, 9            RTMPE
     0x16               TLS, and inside it this door again
-    G P H O D T C      an HTTP method: RTMPT, and what else the web has
+    G P H O D T C      an HTTP method: RTMPT, and what else the web has; inside a tunnel this again
 
 What is not welcome is refused with words that say what would have to change: in the log, and to
 HTTP clients in an answer. Until the first byte is there a visitor costs little, and not for long.
+What costs much, the handshakes of RTMPE and TLS, one address may not ask for too often.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.refusals import Reason
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.listen import host_of
+from rtmptwist.net.rate import AddressRate
 from rtmptwist.net.tls import in_words
 
 
@@ -72,18 +75,21 @@ class FrontDoor(Factory):
         *,
         patience: float,
         name: str = "",
-        secure: bool = False,
+        inside: str = "",
+        rates: Mapping[Speech, AddressRate] | None = None,
     ) -> None:
         """
         `patience`: seconds until the first byte, TLS handshakes included; `name`: the listener's;
-        `secure`: this door is inside TLS.
+        `inside`: what this door is in, `TLS`, `HTTP` or `HTTPS`; `rates`: how often one address may
+        come to `Speech.RTMPE` and `Speech.TLS`.
         """
         self.rooms = dict(rooms)
         self.registry = registry
         self.clock = clock
         self.patience = patience
         self.name = name
-        self.secure = secure
+        self.inside = inside
+        self.rates = rates or {}
 
     def buildProtocol(self, addr: IAddress | None) -> Visitor:  # noqa: ARG002 - Twisted's
         """Somebody is at the door."""
@@ -110,12 +116,7 @@ class Visitor(Protocol):
         self.address = self.peer = host_of(transport.getPeer())
         try:
             self._door.registry.admit(self)
-        except Refused as refused:
-            self.log.warn(
-                "{address} refused: {reason}",
-                address=self.address,
-                reason=refused.status.description,
-            )
+        except Refused:
             transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
@@ -123,15 +124,22 @@ class Visitor(Protocol):
         transport: Any = self.transport
         if not data:
             return
+        door = self._door
         speech = _BY_FIRST_BYTE.get(data[0])
-        room = self._door.rooms.get(speech) if speech is not None else None
-        inner = room.buildProtocol(transport.getPeer()) if room is not None else None
+        room = door.rooms.get(speech) if speech is not None else None
+        if room is None or speech is None:
+            self._turn_away(data[0], speech)
+            return
+        if self._asks_too_often(speech):
+            transport.abortConnection()
+            return
+        inner = room.buildProtocol(transport.getPeer())
         if inner is None:
             self._turn_away(data[0], speech)
             return
         self._inner = inner
         if speech is not Speech.HTTP:  # RTMP counts itself in, and so does the door inside TLS
-            self._door.registry.leave(self)
+            door.registry.leave(self)
         # no detour for what follows: Twisted asks the transport's protocol by these names
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(transport)
@@ -163,11 +171,24 @@ class Visitor(Protocol):
             transport.unregisterProducer()  # an HTTP channel is one, and would keep it open
         transport.loseConnection()
 
+    def _asks_too_often(self, speech: Speech) -> bool:
+        """Whether its address wants more of what costs us much than it may; the log hears of it."""
+        rate = self._door.rates.get(speech)
+        if rate is None or rate.take(self.address):
+            return False
+        reason, key = _COSTLY[speech]
+        self._door.registry.refusals.note(
+            reason,
+            self.address,
+            f"more than {rate.per_second:g} {speech} handshakes a second ({key} in [limits])",
+        )
+        return True
+
     def _turn_away(self, first: int, speech: Speech | None) -> None:
         door = self._door
         transport: Any = self.transport
         words = _advice(first, speech, door)
-        self.log.warn("{address} refused: {words}", address=self.address, words=words)
+        door.registry.refusals.note(Reason.NOT_SERVED, self.address, words)
         if speech is Speech.HTTP:
             body = words.encode()
             transport.write(_HTTP_REFUSAL % (len(body) + 1, body + b"\n"))
@@ -177,23 +198,30 @@ class Visitor(Protocol):
 def _advice(first: int, speech: Speech | None, door: FrontDoor) -> str:
     """Why somebody is turned away, and what would have to change."""
     where = f"listener {door.name}".strip()
+    inside = f" inside {door.inside}" if door.inside else ""
     if speech is None:
-        return f"first byte 0x{first:02x} is neither RTMP nor TLS nor HTTP, on {where}"
-    inside = " inside TLS" if door.secure else ""
+        return f"first byte 0x{first:02x}{inside} is neither RTMP nor TLS nor HTTP, on {where}"
     said = f"{speech}{inside} is not served by {where}"
-    if not door.secure and set(door.rooms) == {Speech.TLS}:
+    if not door.inside and set(door.rooms) == {Speech.TLS}:
         return f"{said}, only TLS: use rtmps:// or https:// there"
-    keys = _KEYS[speech, door.secure]
+    keys = _KEYS.get((speech, door.inside))
     return f"{said}: use another port, or add {keys} to its key serve" if keys else said
 
 
-_KEYS: Final[dict[tuple[Speech, bool], str]] = {
-    (Speech.RTMP, False): "rtmp",
-    (Speech.RTMPE, False): "rtmpe",
-    (Speech.TLS, False): "rtmps or rtmpts",
-    (Speech.HTTP, False): "rtmpt",
-    (Speech.RTMP, True): "rtmps",
-    (Speech.RTMPE, True): "",
-    (Speech.TLS, True): "",
-    (Speech.HTTP, True): "rtmpts",
+_KEYS: Final = {
+    (Speech.RTMP, ""): "rtmp",
+    (Speech.RTMPE, ""): "rtmpe",
+    (Speech.TLS, ""): "rtmps or rtmpts",
+    (Speech.HTTP, ""): "rtmpt",
+    (Speech.RTMP, "TLS"): "rtmps",
+    (Speech.HTTP, "TLS"): "rtmpts",
+    (Speech.RTMP, "HTTP"): "rtmpt",
+    (Speech.RTMPE, "HTTP"): "rtmpte",
 }
+"What a listener would have to serve, by what is spoken and what that is in."
+
+_COSTLY: Final = {
+    Speech.RTMPE: (Reason.RTMPE, "rtmpe_handshakes"),
+    Speech.TLS: (Reason.TLS, "tls_handshakes"),
+}
+"How it is called when there is too much of it, and which key bounds it."

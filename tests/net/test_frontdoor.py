@@ -15,8 +15,13 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from rtmptwist.config.schema import Limits
+from rtmptwist.live.refusals import Reason
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.frontdoor import FrontDoor, Speech, Visitor
+from rtmptwist.net.polls import Kind
+from rtmptwist.net.rate import AddressRate
+from rtmptwist.net.tunnels import Tunnels
+from tests.support.logs import Logs
 
 
 class Inner(Protocol):
@@ -50,18 +55,28 @@ class Room:
 class House:
     """A door with all rooms, or some."""
 
-    def __init__(self, *speeches: Speech, secure: bool = False, connections: int = 10) -> None:
+    def __init__(self, *speeches: Speech, inside: str = "", connections: int = 10) -> None:
         self.clock = Clock()
+        self.rates = {
+            Speech.RTMPE: AddressRate(self.clock, 1),
+            Speech.TLS: AddressRate(self.clock, 2),
+        }
         limits = Limits(connections=connections, trusted=(ip_network("127.0.0.0/8"),))
         self.registry = Registry((), limits, self.clock)
         self.rooms = {speech: Room() for speech in speeches or tuple(Speech)}
         self.door = FrontDoor(
-            self.rooms, self.registry, self.clock, patience=10.0, name="main", secure=secure
+            self.rooms,
+            self.registry,
+            self.clock,
+            patience=10.0,
+            name="main",
+            inside=inside,
+            rates=self.rates,
         )
 
-    def visit(self) -> tuple[Visitor, StringTransport]:
+    def visit(self, address: str = "192.0.2.1") -> tuple[Visitor, StringTransport]:
         visitor = self.door.buildProtocol(None)
-        transport = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 5))
+        transport = StringTransport(peerAddress=IPv4Address("TCP", address, 5))
         visitor.makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
         return visitor, transport
 
@@ -162,7 +177,9 @@ def test_leaving_closes() -> None:
         (House(Speech.RTMP), b"\x16", "TLS is not served by listener main.*add rtmps or rtmpts"),
         (House(Speech.RTMP), b"\x06", "RTMPE is not served by listener main.*add rtmpe"),
         (House(Speech.TLS), b"\x03", "RTMP is not served by listener main, only TLS: use rtmps"),
-        (House(Speech.RTMP, secure=True), b"\x16", "TLS inside TLS is not served by listener main"),
+        (House(Speech.RTMP, inside="TLS"), b"\x16", "TLS inside TLS is not served.*main$"),
+        (House(Speech.RTMP, inside="HTTP"), b"\x09", "RTMPE inside HTTP is not.*add rtmpte to"),
+        (House(Speech.RTMP, inside="HTTPS"), b"\x09", "RTMPE inside HTTPS is not.*main$"),
         (House(Speech.RTMP), b"\xff", "first byte 0xff is neither RTMP nor TLS nor HTTP"),
     ],
 )
@@ -183,3 +200,70 @@ def test_a_room_that_takes_nobody_counts_as_closed() -> None:
     house.door.rooms[Speech.RTMP] = Room(full=True)
     said, _ = words_of(house, b"\x03")
     assert said.startswith("RTMP is not served")
+
+
+# ------------------------------------------------------------------- what costs much
+
+
+@pytest.mark.parametrize(
+    ("first", "speech", "line"),
+    [
+        (b"\x06", Speech.RTMPE, "more than 1 RTMPE handshakes a second (rtmpe_handshakes in"),
+        (b"\x16", Speech.TLS, "more than 2 TLS handshakes a second (tls_handshakes in [limits])"),
+    ],
+)
+def test_one_address_may_not_ask_for_too_many(
+    first: bytes, speech: Speech, line: str, logs: Logs
+) -> None:
+    house = House()
+    room = house.rooms[speech]
+    transports = []
+    for _ in range(10):
+        visitor, transport = house.visit()
+        visitor.dataReceived(first)
+        transports.append(transport)
+    served = len(room.made)
+    assert served == {Speech.RTMPE: 4, Speech.TLS: 8}[speech]
+    assert [t.disconnected for t in transports] == [False] * served + [True] * (10 - served)
+    house.registry.sweep()
+    assert len(logs.about(line)) == 1
+    assert len(logs.about("more refused, from 192.0.2.1: too many")) == 1
+    counts = house.registry.meter.refusals
+    assert counts[Reason[speech]] == house.registry.meter.refused == 10 - served
+    other, _ = house.visit("192.0.2.2")
+    other.dataReceived(first)
+    house.clock.advance(1.0)
+    again, _ = house.visit()
+    again.dataReceived(first)
+    assert len(room.made) == served + 2
+
+
+def test_what_is_not_served_is_not_rationed() -> None:
+    """Who is told to use another port has cost nothing."""
+    house = House(Speech.TLS)
+    for _ in range(10):
+        house.visit()[0].dataReceived(b"\x06")
+    assert len(house.rates[Speech.RTMPE]) == 0
+    assert house.registry.meter.refusals[Reason.NOT_SERVED] == 10
+
+
+def test_what_costs_little_is_not_rationed() -> None:
+    house = House(connections=1000)
+    for _ in range(100):
+        house.visit()[0].dataReceived(b"\x03")
+        house.visit()[0].dataReceived(b"P")
+    assert len(house.rooms[Speech.RTMP].made) == len(house.rooms[Speech.HTTP].made) == 100
+
+
+def test_in_tunnels_the_address_of_their_client_counts() -> None:
+    """Who came through a proxy is told by X-Forwarded-For; all proxies' clients are not one."""
+    house = House(Speech.RTMP, Speech.RTMPE, inside="HTTP", connections=100)
+    tunnels = Tunnels(house.door, house.clock)
+    here = IPv4Address("TCP", "198.51.100.1", 80)
+    for address in ["192.0.2.1"] * 6 + ["192.0.2.2"]:
+        session_id = tunnels.open(IPv4Address("TCP", address, 5), here)
+        tunnels.enter(session_id, Kind.SEND, 0, b"\x06", lambda *_: None)
+        house.clock.advance(0)
+    assert len(house.rooms[Speech.RTMPE].made) == 5
+    assert not house.registry.connections, "they count themselves, or are gone"
+    assert house.registry.meter.refusals[Reason.RTMPE] == 2

@@ -411,11 +411,11 @@ async def test_behind_the_front_door(tmp_path: Path, logs: Logs) -> None:
     """Its first byte is read before anybody knows that it is TLS; inside there is a door again."""
     site = serve_in_memory()
 
-    def door(rooms: dict[Speech, Any], *, secure: bool) -> FrontDoor:
-        return FrontDoor(rooms, site.registry, reactor, patience=5, secure=secure)
+    def door(rooms: dict[Speech, Any], *, inside: str) -> FrontDoor:
+        return FrontDoor(rooms, site.registry, reactor, patience=5, inside=inside)
 
-    inside = door({Speech.HTTP: Factory.forProtocol(Answerer)}, secure=True)
-    outside = door({Speech.TLS: TlsFactory(server_tls(tmp_path), inside, reactor)}, secure=False)
+    inside = door({Speech.HTTP: Factory.forProtocol(Answerer)}, inside="TLS")
+    outside = door({Speech.TLS: TlsFactory(server_tls(tmp_path), inside, reactor)}, inside="")
     async with listening(outside) as port:
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         creator = client_tls("localhost", ca_file=ca_file(tmp_path))
