@@ -39,6 +39,12 @@ class Visitor:
     arguments: tuple[Value, ...] = field(default=(), repr=False)
     "What stood after it."
 
+    certificate: str = ""
+    """
+    Whom its TLS certificate names, verified by the listener's `client_ca`: the common name of its
+    subject, or else the first e-mail address or host name. Empty: none was shown.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -51,6 +51,7 @@ from rtmptwist.net.certificate import (
     reasons,
 )
 from rtmptwist.net.certificates import Certificates, Changes
+from rtmptwist.net.tunnel import Tunnel
 
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 "Of TLS 1.2; all of TLS 1.3 are good."
@@ -183,20 +184,23 @@ def renewal(
     return service
 
 
-def peer_identity(transport: object) -> str | None:
+def peer_identity(transport: object) -> str:
     """
-    Who the peer is by its certificate, once the handshake is done; None without one.
+    Who the peer is by its certificate, once the handshake is done; empty without one.
 
     The common name of its subject, or else the first e-mail address or host name of its alternative
-    names. The certificate has been verified, or the connection would not be there. `transport` may
-    be any: TLS, something around it, or plain.
+    names; none of those that cannot be printed. The certificate has been verified, or the
+    connection would not be there. `transport` may be any: TLS, something around it, a tunnel (then
+    whoever opened it counts), or plain.
     """
+    if isinstance(transport, Tunnel):
+        return transport.identity
     try:
         found = cast("Any", transport).getPeerCertificate()
     except AttributeError:  # not TLS, or lost already
-        return None
+        return ""
     if found is None:
-        return None
+        return ""
     certificate: x509.Certificate = found.to_cryptography()
     names = common_names(certificate)
     try:
@@ -206,7 +210,7 @@ def peer_identity(transport: object) -> str | None:
     else:
         names += extension.value.get_values_for_type(x509.RFC822Name)
         names += extension.value.get_values_for_type(x509.DNSName)
-    return next((name for name in names if name and name.isprintable()), None)
+    return next((name for name in names if name and name.isprintable()), "")
 
 
 # ---------------------------------------------------------------------------- client

@@ -126,6 +126,7 @@ class Tunnel:
         "_streaming",
         "_written",
         "disconnecting",
+        "identity",
         "lost",
         "reading",
         "stirred",
@@ -134,8 +135,16 @@ class Tunnel:
     )
 
     def __init__(
-        self, peer: IAddress, host: IAddress, clock: IReactorTime, limits: TunnelLimits
+        self,
+        peer: IAddress,
+        host: IAddress,
+        clock: IReactorTime,
+        limits: TunnelLimits,
+        identity: str = "",
     ) -> None:
+        self.identity = identity
+        "Who the client is by the certificate with which it opened the tunnel; see `net.tls`."
+
         self.use = Use.HANDSHAKE
         "The connection sets this when its state changes."
 

@@ -74,9 +74,9 @@ class Tunnels:
         """Sessions, those that have just ended included."""
         return len(self._sessions)
 
-    def open(self, peer: IAddress, host: IAddress) -> str:
+    def open(self, peer: IAddress, host: IAddress, identity: str = "") -> str:
         """
-        Make a session for a client and return its id.
+        Make a session for a client and return its id. `identity`: see `Tunnel`.
 
         Raises:
             TunnelsFull: there are too many, in all or from there, or the server wants no more.
@@ -90,7 +90,7 @@ class Tunnels:
         except TunnelsFull:
             self.meter.refused += 1
             raise
-        tunnel = Tunnel(peer, host, self._clock, self.limits)
+        tunnel = Tunnel(peer, host, self._clock, self.limits, identity)
         session_id = self._token()
         self._sessions[session_id] = Polls(tunnel, self._clock, self.limits, self._soon)
         self._by_host[address] = self._by_host.get(address, 0) + 1

@@ -19,6 +19,7 @@ from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
 from rtmptwist.live.subscriber import State, Subscriber
 from rtmptwist.net.streams import Playing, Publishing
+from rtmptwist.net.tls import peer_identity
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
 from rtmptwist.wire.status import StatusCode
 
@@ -41,6 +42,7 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         target.query,
         event.properties,
         event.arguments,
+        certificate=peer_identity(connection.transport),
     )
     account = await connection.ask(connection.gate.login(visitor), _let_go)
     connection.target, connection.visitor, connection.account = target, visitor, account
@@ -48,11 +50,12 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
     connection.mind_transport()
     agent = event.properties.get("flashVer")
     connection.log.info(
-        "{peer} connected to {app} as {account} ({agent})",
+        "{peer} connected to {app} as {account} ({agent}{certificate})",
         peer=connection.peer,
         app=_where(application, target.path),
         account=account.name,
         agent=redacted(agent[:64], key=False) if isinstance(agent, str) else "unnamed",
+        certificate=visitor.certificate and f", certificate of {visitor.certificate}",
     )
 
 

@@ -19,7 +19,10 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
+from rtmptwist.live.networks import within
+from rtmptwist.net.listen import host_of
 from rtmptwist.net.polls import Kind
+from rtmptwist.net.tls import peer_identity
 from rtmptwist.net.tunnels import TooManyFromAddress, Tunnels, TunnelsFull
 from rtmptwist.web.forwarded import client_address
 
@@ -48,9 +51,12 @@ def mount(app: Klein, tunnels: Tunnels, proxies: Sequence[IPv4Network | IPv6Netw
     @app.route("/open/<_>", methods=["POST"])
     def open_(request: Request, _: str) -> bytes:
         forwarded_for = request.requestHeaders.getRawHeaders(b"X-Forwarded-For", [])
-        peer = client_address(request.getClientAddress(), forwarded_for, proxies)
+        nearest = request.getClientAddress()
+        peer = client_address(nearest, forwarded_for, proxies)
+        # the certificate of a proxy says nothing about whom it speaks for
+        identity = "" if within(host_of(nearest), proxies) else peer_identity(request.transport)
         try:
-            session_id = tunnels.open(peer, request.getHost())
+            session_id = tunnels.open(peer, request.getHost(), identity)
         except TooManyFromAddress:
             return _answer(request, HTTPStatus.TOO_MANY_REQUESTS)
         except TunnelsFull:
