@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet
-from rtmptwist.live.interfaces import Format, Player, Publisher, StreamSettings, Writer
+from rtmptwist.live.interfaces import Format, Outlet, Player, Publisher, StreamSettings, Writer
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
@@ -34,6 +34,8 @@ class Application:
         self.settings = settings
         "Of streams that begin from now on; running ones keep theirs."
         self.streams: dict[str, LiveStream] = {}
+        self.outlets: list[Outlet] = []
+        "Who takes its streams besides viewers."
         self._clock = clock
         self._gone = (0, 0, 0)
         "Bytes in and out, and skipped messages, of streams that are not here any more."
@@ -115,7 +117,7 @@ class Application:
     def _stream(self, name: str) -> LiveStream:
         stream = self.streams.get(name)
         if stream is None:
-            stream = LiveStream(name, self.settings, self._clock, self._forget)
+            stream = LiveStream(name, self.settings, self._clock, self._forget, self.outlets)
             self.streams[name] = stream
         return stream
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rtmptwist.wire.message import Message
+from rtmptwist.wire.status import Status
+
+if TYPE_CHECKING:
+    from rtmptwist.live.stream import LiveStream
 
 
 class Writer(Protocol):
@@ -83,8 +87,46 @@ class Player(Protocol):
 class Publisher(Protocol):
     """Who feeds an inlet, and is told when the inlet is taken from it. It raises nothing."""
 
+    @property
+    def kind(self) -> str:
+        """What it asked for: `live`, `record`, `append` or whatever else it said."""
+
+    def tell(self, status: Status) -> None:
+        """Something that its client may want to show."""
+
     def displaced(self, reason: str) -> None:
         """The inlet is dead: another publisher took the stream over, or the stream was closed."""
+
+
+class Outlet(Protocol):
+    """
+    Takes whatever streams of its application it wants: a recorder, a relay to elsewhere.
+
+    It is called at turns of a publication, never for a message. What it needs of those it takes
+    from the stream in its own time, as a viewer or as a `Taker`.
+    """
+
+    def published(self, stream: LiveStream) -> None:
+        """Somebody feeds it from now on: a publication begins, goes on, or is taken over."""
+
+    def ended(self, stream: LiveStream) -> None:
+        """The publication is over. Its last messages are still in the window, if they fit."""
+
+
+class Taker(Protocol):
+    """
+    Takes what is in a stream's window now and then, without being told of every message.
+
+    Those in `Window.takers` lose nothing: they are asked before anything that they have not seen
+    goes. It raises nothing, and may leave the window meanwhile.
+    """
+
+    @property
+    def cursor(self) -> int:
+        """Number of the message that it wants next."""
+
+    def take(self) -> None:
+        """Take what there is: the cursor is the window's `head` after that."""
 
 
 class Connection(Protocol):

@@ -7,14 +7,15 @@ comes in is the inlet's business, whom it goes to the audience's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from rtmptwist.live.audience import Audience
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet, Phase
-from rtmptwist.live.interfaces import Publisher, StreamSettings
+from rtmptwist.live.interfaces import Outlet, Publisher, StreamSettings
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.timeline import Timeline
@@ -25,14 +26,17 @@ from rtmptwist.wire.status import StatusCode
 class LiveStream:
     """A named stream, for as long as anybody publishes, watches or may come back to it."""
 
+    log = Logger()
+
     def __init__(
         self,
         name: str,
         settings: StreamSettings,
         clock: IReactorTime,
         vanished: Callable[[LiveStream], None],
+        outlets: Iterable[Outlet] = (),
     ) -> None:
-        """`vanished` is called when nobody needs it any more."""
+        """`vanished` is called when nobody needs it any more, `outlets` at every turn it takes."""
         self.name = name
         self.settings = settings
         self.window = Window(
@@ -43,6 +47,7 @@ class LiveStream:
         self.inlet: Inlet | None = None
         self._clock = clock
         self._vanished = vanished
+        self._outlets = outlets
         self._dropped = 0
         "By inlets that have gone."
         self._grace: IDelayedCall | None = None
@@ -69,7 +74,7 @@ class LiveStream:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        if not self.audience.subscribers:
+        if not self._needed:
             self._forget()
         window = self.window
         self.timeline.restart()
@@ -81,17 +86,20 @@ class LiveStream:
         if old is not None:
             same = "the same publisher" if identity == old.identity else "another publisher"
             old.publisher.displaced(f"{redacted(self.name)} was taken over by {same}")
+        self._tell_outlets(live=True)
         return inlet
 
     def close(self, reason: str) -> None:
         """End it at once, for its publisher and for all viewers."""
-        inlet = self.inlet
+        live, inlet = self.live, self.inlet
         if inlet is not None:
             self._stop(inlet)
             inlet.publisher.displaced(reason)
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+        if live:
+            self._tell_outlets(live=False)
         self.audience.close()
         self._leave_if_unneeded()
 
@@ -154,7 +162,7 @@ class LiveStream:
         audience = self.audience
         audience.drain()
         self._owner = None if release else (inlet.identity,)
-        if not audience.subscribers:
+        if not self._needed:
             self._forget()
         if audience.busy or (self.settings.grace > 0 and (audience.subscribers or not release)):
             self._grace = self._clock.callLater(self.settings.grace, self._over)
@@ -164,12 +172,28 @@ class LiveStream:
     def _over(self) -> None:
         """The grace time is over, or there is none."""
         self._grace = self._owner = None
+        self._tell_outlets(live=False)
         self.window.end()
         self.audience.over()
         self._leave_if_unneeded()
 
+    @property
+    def _needed(self) -> bool:
+        """Whether somebody takes it and is not to notice when its publisher returns."""
+        return bool(self.audience.subscribers or self.window.takers)
+
+    def _tell_outlets(self, *, live: bool) -> None:
+        for outlet in tuple(self._outlets):
+            try:
+                if live:
+                    outlet.published(self)
+                else:
+                    outlet.ended(self)
+            except Exception:  # whatever is wrong with it, the stream has no part in it
+                self.log.failure("an outlet of {name} failed", name=redacted(self.name))
+
     def _forget(self) -> None:
-        """Nobody watches, so there is nothing to go on with: the next publication is the first."""
+        """Nobody takes it, so there is nothing to go on with: the next publication is the first."""
         self.window.end()
         self.window.clear()
         self.timeline = Timeline(self.window.interval)

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from typing import Final
 
 from rtmptwist.live.headers import MEDIA, Headers
+from rtmptwist.live.interfaces import Taker
 from rtmptwist.wire.message import Message, MessageType
 
 MAX_COUNT: Final = 16_384
@@ -57,6 +58,7 @@ class Window:
         "picture",
         "size",
         "start",
+        "takers",
         "total_size",
     )
 
@@ -90,6 +92,8 @@ class Window:
         "and ever."
         self.start: int | None = None
         "Number of the newest key frame, if a viewer can begin there."
+        self.takers: list[Taker] = []
+        "Who must have seen what goes, and keeps the publication going when nobody watches."
 
     def append(self, message: Message) -> None:
         """Take the next message, a frame."""
@@ -167,6 +171,7 @@ class Window:
 
     def end(self) -> None:
         """The publication is over: nobody begins with what is left of it."""
+        self._offer(self.head)
         self.lose_pictures()
         self.origin = self.head
         self.begun = None
@@ -174,6 +179,7 @@ class Window:
 
     def clear(self) -> None:
         """Forget all messages; numbers go on."""
+        self._offer(self.head)
         self.start = None
         self._messages.clear()
         self._marks.clear()
@@ -215,9 +221,16 @@ class Window:
         count = number - self.first
         if count <= 0:
             return
+        self._offer(number)
         self.size -= sum(len(message.payload) for message in self._messages[:count])
         del self._messages[:count]
         self.first = number
         self.headers.forget(number)
         if self.start is not None and self.start < number:
             self.start = None
+
+    def _offer(self, number: int) -> None:
+        """What is older than `number` is about to go: who wants it takes it now."""
+        for taker in tuple(self.takers):
+            if taker.cursor < number:
+                taker.take()

@@ -15,6 +15,7 @@ from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.names import redacted
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
+from rtmptwist.wire.session import State
 from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -47,8 +48,15 @@ class Publishing:
     """A client feeds a stream."""
 
     def __init__(
-        self, connection: ServerConnection, stream_id: int, path: str, grant: Grant
+        self,
+        connection: ServerConnection,
+        stream_id: int,
+        path: str,
+        grant: Grant,
+        kind: str = "live",
     ) -> None:
+        self.kind = kind
+        "What the client asked for, beside to be live: `record`, `append`."
         self._connection = connection
         self._stream_id = stream_id
         self._path = path
@@ -96,6 +104,15 @@ class Publishing:
 
     def shut_down(self) -> None:
         """A publisher hears it from the connection."""
+
+    def tell(self, status: Status) -> None:
+        """`live.Publisher`: pass it on, even when the publication has just ended."""
+        connection = self._connection
+        if connection.session.state is State.CONNECTED and connection.streams.get(
+            self._stream_id
+        ) in (self, None):
+            connection.session.status(self._stream_id, status)
+            connection.send()
 
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""

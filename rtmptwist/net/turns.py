@@ -64,7 +64,7 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     wanted = await _allowed(connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME)
     stream_id = event.stream_id
     # it is there before it begins: what it displaces may be all that the connection did so far
-    publishing = Publishing(connection, stream_id, wanted.path, wanted.grant)
+    publishing = Publishing(connection, stream_id, wanted.path, wanted.grant, event.kind)
     connection.streams[stream_id] = publishing
     try:
         inlet = wanted.application.publish(wanted.grant.path, publishing, wanted.grant.identity)

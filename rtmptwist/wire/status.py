@@ -30,6 +30,11 @@ class StatusCode(StrEnum):
     PUBLISH_BAD_NAME = "NetStream.Publish.BadName"
     PUBLISH_DENIED = "NetStream.Publish.Denied"
     UNPUBLISH_SUCCESS = "NetStream.Unpublish.Success"
+    RECORD_START = "NetStream.Record.Start"
+    RECORD_STOP = "NetStream.Record.Stop"
+    RECORD_NO_ACCESS = "NetStream.Record.NoAccess"
+    RECORD_FAILED = "NetStream.Record.Failed"
+    RECORD_DISK_QUOTA_EXCEEDED = "NetStream.Record.DiskQuotaExceeded"
     PLAY_RESET = "NetStream.Play.Reset"
     PLAY_START = "NetStream.Play.Start"
     PLAY_STOP = "NetStream.Play.Stop"
@@ -45,7 +50,15 @@ class StatusCode(StrEnum):
     UNPAUSE_NOTIFY = "NetStream.Unpause.Notify"
 
 
-_WARNINGS: Final = frozenset({StatusCode.PLAY_INSUFFICIENT_BW})
+_WARNINGS: Final = frozenset(
+    {
+        StatusCode.PLAY_INSUFFICIENT_BW,
+        # errors by Adobe's table: but the stream goes on, and FFmpeg ends when it is told an error
+        StatusCode.RECORD_NO_ACCESS,
+        StatusCode.RECORD_FAILED,
+        StatusCode.RECORD_DISK_QUOTA_EXCEEDED,
+    }
+)
 
 _ERRORS: Final = frozenset(
     {

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from rtmptwist.amf import amf0
+from rtmptwist.live.interfaces import Publisher
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.wire.message import Message
+from rtmptwist.wire.status import Status, StatusCode
 from tests.support.live import Settings, gop, headers, payloads, video
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, serve_in_memory
@@ -175,3 +178,66 @@ def test_a_stream_closed_by_the_server() -> None:
     assert publisher.connection.closed
     assert viewer.told[-1] == "Play.Stop"
     assert not viewer.connection.closed
+
+
+# ----------------------------------------------------------------------- told by outlets
+
+
+class Herald:
+    """An outlet that knows who publishes, and what they asked for."""
+
+    def __init__(self) -> None:
+        self.publisher: Publisher | None = None
+
+    def published(self, stream: LiveStream) -> None:
+        assert stream.inlet is not None
+        self.publisher = stream.inlet.publisher
+
+    def ended(self, stream: LiveStream) -> None:
+        pass
+
+    def tell(self, code: StatusCode) -> None:
+        assert self.publisher is not None
+        self.publisher.tell(Status(code, "Something happened."))
+
+
+def leave(guest: Spectator) -> None:
+    """Stop what its stream does, and keep the stream."""
+    guest.connection.session.close_stream(guest.stream.stream_id)
+    guest.connection.send()
+
+
+def test_a_publisher_hears_of_its_recording() -> None:
+    site = serve_in_memory()
+    herald = Herald()
+    site.application.outlets.append(herald)
+    guest = Spectator(site.stream())
+    site.result(guest.stream.publish("show", "append"))
+    assert herald.publisher is not None
+    assert herald.publisher.kind == "append"
+    herald.tell(StatusCode.RECORD_START)
+    site.pump()
+    assert guest.told == ["Publish.Start", "Record.Start"]
+    leave(guest)
+    site.pump()
+    herald.tell(StatusCode.RECORD_STOP)
+    site.pump()
+    assert guest.told[2:] == ["Unpublish.Success", "Record.Stop"]
+
+
+def test_a_publisher_that_does_something_else_by_now_or_has_gone_hears_nothing() -> None:
+    site = serve_in_memory()
+    herald = Herald()
+    site.application.outlets.append(herald)
+    guest = Spectator(site.stream())
+    site.result(guest.stream.publish("show"))
+    leave(guest)
+    site.result(guest.stream.play("other"))
+    site.pump()
+    told = guest.told
+    herald.tell(StatusCode.RECORD_STOP)
+    site.pump()
+    assert guest.told == told
+    guest.connection.abort()
+    site.pump()
+    herald.tell(StatusCode.RECORD_STOP)

@@ -19,6 +19,7 @@ from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.chunk import ChunkDecoder
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
+from rtmptwist.wire.status import Status
 
 CHUNK_SIZE = 65536
 
@@ -87,10 +88,15 @@ def _nothing() -> None:
 
 
 class FakePublisher:
-    """A publisher that remembers why it lost its inlet."""
+    """A publisher that remembers what it was told, and why it lost its inlet."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "live") -> None:
+        self.kind = kind
         self.reason = ""
+        self.told: list[str] = []
+
+    def tell(self, status: Status) -> None:
+        self.told.append(str(status.code))
 
     def displaced(self, reason: str) -> None:
         self.reason = reason

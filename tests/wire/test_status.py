@@ -13,6 +13,7 @@ from rtmptwist.wire.status import Status, StatusCode
         (StatusCode.PUBLISH_START, "status"),
         (StatusCode.PUBLISH_BAD_NAME, "error"),
         (StatusCode.PLAY_INSUFFICIENT_BW, "warning"),
+        (StatusCode.RECORD_FAILED, "warning"),
     ],
 )
 def test_level_follows_from_the_code(code: StatusCode, level: str) -> None:
