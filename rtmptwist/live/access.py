@@ -62,6 +62,9 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     "Of tcUrl, app and stream name, the later the stronger. May hold secrets."
 
+    doubled: frozenset[str] = frozenset()
+    "What stands twice in one of those, so that two readers may understand it differently."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:

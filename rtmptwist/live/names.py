@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
@@ -51,6 +52,9 @@ class ConnectTarget:
     query: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     "Of tcUrl and app. May hold secrets."
 
+    doubled: frozenset[str] = field(default=frozenset(), compare=False)
+    "What stands twice in the query of one of the two."
+
     kind: str = field(default="", compare=False)
     "As in `StreamName`: librtmp and GStreamer cut `live/mp4:folder/x` after the prefix."
 
@@ -73,6 +77,9 @@ class StreamName:
     query: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     "Of tcUrl, app and name, the later the stronger. May hold secrets."
 
+    doubled: frozenset[str] = field(default=frozenset(), compare=False)
+    "What stands twice in the query of one of the three; `query` has the first of both."
+
     kind: str = field(default="", compare=False)
     "The recording asked for: `flv`, `mp4` or `mp3` by prefix or extension; empty: not said."
 
@@ -93,16 +100,16 @@ def parse_connect(app: str, tc_url: str | None = None, limits: Limits = _LIMITS)
         BadName: the application has no possible name.
     """
     what = "application name"
-    path, app_query = _cut(app, what, limits)
+    path, app_query, app_doubled = _cut(app, what, limits)
     # gortmplib met clients that wrap tcUrl in quotes, and some that leave it out
     url = (tc_url or "").strip().strip("\"'")
-    rest, url_query = _cut(url, "tcUrl", limits)
+    rest, url_query, url_doubled = _cut(url, "tcUrl", limits)
     query = {**url_query, **app_query}
     segments, kind = _segments(_decode(path, what, limits), what, limits)
     if not segments:
         raise BadName("the application name is empty (expected rtmp://host/application)")
     host = _virtual_host(query) or _url_host(rest)
-    return ConnectTarget(host, "/".join(segments), query, kind)
+    return ConnectTarget(host, "/".join(segments), query, app_doubled | url_doubled, kind)
 
 
 def stream_name(target: ConnectTarget, name: str, limits: Limits = _LIMITS) -> StreamName:
@@ -113,7 +120,7 @@ def stream_name(target: ConnectTarget, name: str, limits: Limits = _LIMITS) -> S
         BadName: no stream can have this name.
     """
     what = "stream name"
-    path, own_query = _cut(name, what, limits)
+    path, own_query, own_doubled = _cut(name, what, limits)
     path = _decode(path, what, limits)
     extension = ""
     if found := _EXTENSION.search(path):
@@ -125,6 +132,7 @@ def stream_name(target: ConnectTarget, name: str, limits: Limits = _LIMITS) -> S
         _virtual_host(own_query) or target.host,
         "/".join((target.path, *segments)),
         {**target.query, **own_query},
+        target.doubled | own_doubled,
         kind or target.kind or _KIND_OF.get(extension, ""),
         extension,
     )
@@ -220,23 +228,25 @@ def _too_long(what: str, length: int, allowed: int) -> BadName:
 _AUTHENTICATION: Final = re.compile(r"(?:^|\?)(?=authmod=)")
 
 
-def _cut(text: str, what: str, limits: Limits) -> tuple[str, dict[str, str]]:
-    """Cut a query off and read it."""
+def _cut(text: str, what: str, limits: Limits) -> tuple[str, dict[str, str], frozenset[str]]:
+    """Cut a query off and read it; also tell which keys stand in it more than once."""
     path, _, query = text.partition("?")
     if len(query) > limits.query_length:
         raise _too_long(f"query of the {what}", len(query), limits.query_length)
     # clients append `?authmod=adobe&user=…` to whatever is there, and do not percent-encode it
     plain, *literal = _AUTHENTICATION.split(query, maxsplit=1)
-    values = {key: unquote(value) for key, value in _pairs(plain).items()}
-    for part in literal:
-        values.update(_pairs(part))
-    return path, values
+    pairs = [(key, unquote(value)) for key, value in _pairs(plain)]
+    verbatim = [pair for part in literal for pair in _pairs(part)]
+    times = Counter(key for key, _ in pairs + verbatim)
+    doubled = frozenset(key for key, count in times.items() if count > 1)
+    # of repeated keys the first counts
+    return path, dict(reversed(pairs)) | dict(reversed(verbatim)), doubled
 
 
-def _pairs(query: str) -> dict[str, str]:
-    """Values by key, undecoded; of repeated keys the first counts."""
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Keys and values, undecoded."""
     pairs = [part.partition("=") for part in query.split("&")]
-    return {key: value for key, _, value in reversed(pairs) if key}
+    return [(key, value) for key, _, value in pairs if key]
 
 
 # ---- hosts

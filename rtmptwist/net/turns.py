@@ -181,7 +181,7 @@ async def _allowed(
     except Refused as refused:  # the name itself said another host
         words = refused.status.description.replace(name.path, redacted(name.path))
         raise Refused(code, words) from refused
-    request = Request(action, visitor, application, rest, name.query)
+    request = Request(action, visitor, application, rest, name.query, name.doubled)
     grant = await connection.ask(account.authorize(request), _too_late)
     above = name.path.removesuffix(rest)
     return _Wanted(application, grant, _where(application, above + grant.path))

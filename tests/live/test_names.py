@@ -302,6 +302,23 @@ def test_query(app: str, tc_url: str | None, name: str, query: dict[str, str]) -
     assert stream.path == "live/s"
 
 
+@pytest.mark.parametrize(
+    ("app", "tc_url", "name", "doubled"),
+    [
+        ("live", "rtmp://h/live", "s?k=1&l=2", set()),
+        ("live", "rtmp://h/live", "s?k=1&k=2&l=3&m=4&m=4", {"k", "m"}),
+        ("live", "rtmp://h/live", "s?k=1&K=2&%6b=3&&=1&=1", set()),
+        ("live?k=1&k=1", "rtmp://h/live?l=1&l=2", "s?m=1&m=2", {"k", "l", "m"}),
+        ("live?k=1", "rtmp://h/live?k=1", "s?k=2", set()),  # as FFmpeg sends it
+        ("live?k=1?authmod=adobe&k=2", None, "s", {"k"}),
+    ],
+)
+def test_what_a_query_says_twice(
+    app: str, tc_url: str | None, name: str, doubled: set[str]
+) -> None:
+    assert heard(app, name, tc_url or HOST + app).doubled == doubled
+
+
 def test_what_may_be_secret_does_not_show_by_accident() -> None:
     target = parse_connect("live?token=s3cret", None)
     assert "s3cret" not in repr(target)
