@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from rtmptwist.config.convert import NOBODY
+from rtmptwist.auth.files import watching
+from rtmptwist.config.convert import NOBODY, Access
 from rtmptwist.config.schema import Config
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Visitor
@@ -41,9 +42,15 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     children: list[Any] = [Sweeper(site), Farewell(site)]
     if site.tls:
         children.append(renewal(site.tls, reactor))
+    if site.files:
+        children.append(watching(site.files, reactor))
     for child in (*children, *listeners, Welcome(config, listeners)):
         child.setServiceParent(parent)
     return parent
+
+
+_SIGNED: Final = Access(proofs=frozenset({"signed"}))
+"Who may publish where URLs come from a web site: there is nothing to type."
 
 
 class Welcome(Service):
@@ -63,12 +70,14 @@ class Welcome(Service):
         ports = [listener.port.getHost() for listener in listeners if listener.port]
         number = next((port.port for port in ports if hasattr(port, "port")), None)
         apps = self._config.vhosts[0].apps.values()
-        name = next((app.name for app in apps if app.publish != NOBODY), None)
-        if number is None or name is None:
+        app = next((app for app in apps if app.publish not in (NOBODY, _SIGNED)), None)
+        if number is None or app is None:
             return
-        where = f"rtmp://localhost{'' if number == RTMP_PORT else f':{number}'}/{name}"
+        where = f"rtmp://localhost{'' if number == RTMP_PORT else f':{number}'}/{app.name}"
         self.log.info(
-            "OBS: Settings, Stream, Service: Custom, Server: {where}, Stream Key: test", where=where
+            "OBS: Settings, Stream, Service: Custom, Server: {where}, Stream Key: {key}",
+            where=where,
+            key=f"from `rtmptwist keys make {app.keys} test`" if app.keys else "test",
         )
         self.log.info("watch: ffplay {where}/test", where=where)
 

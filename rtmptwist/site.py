@@ -23,13 +23,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import AppLimits, LimitedGate, Scope, What
-from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.config import schema
-from rtmptwist.config.convert import Access
 from rtmptwist.config.schema import Config
-from rtmptwist.live.access import Action, Gate
+from rtmptwist.live.access import Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -44,6 +43,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
+from rtmptwist.rules import RuleBook
 from rtmptwist.web import rtmpt
 from rtmptwist.web.site import Site as WebSite
 from rtmptwist.wire.limits import Limits
@@ -65,7 +65,11 @@ def check(config: Config) -> None:
     Raises:
         SiteError: with all that is wrong.
     """
-    problems = []
+    problems: list[str] = []
+    book = RuleBook(time.time)
+    for host in config.vhosts:
+        for app in host.apps.values():
+            _rules(book, host.name, app, problems)
     for section in config.listeners:
         try:
             _check(section)
@@ -93,22 +97,14 @@ def _lines(section: schema.Listener, error: Exception) -> list[str]:
     return [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
 
 
-def _rules(app: schema.App) -> Rules:
-    return Rules(
-        proofs={Action.PUBLISH: _proofs(app.publish), Action.PLAY: _proofs(app.play)},
-    )
-
-
-def _proofs(access: Access) -> list[Proof]:
-    """What speaks for somebody, the strongest first."""
-    proofs: list[Proof] = []
-    if "users" in access.proofs:
-        proofs.append(Users())
-    if access.networks:
-        proofs.append(Addresses(access.networks))
-    if access.anyone:
-        proofs.append(Anyone())
-    return proofs
+def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> Rules | None:
+    """Who may do what in an application; else `problems` gets what is wrong with its files."""
+    try:
+        return book.rules(app)
+    except BadFile as error:
+        section = f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
+        problems += [f"{section} {line}" for line in str(error).split("\n")]
+        return None
 
 
 def _limits(app: schema.App) -> AppLimits:
@@ -145,11 +141,21 @@ class Site:
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
+        problems: list[str] = []
+        book = RuleBook(time.time)
+        rules = {
+            application: found
+            for application, app in settings.items()
+            if (found := _rules(book, application.host, app, problems)) is not None
+        }
         self.gate: Gate = LimitedGate(
-            SiteGate({application: _rules(app) for application, app in settings.items()}),
+            SiteGate(rules),
             {application: _limits(app) for application, app in settings.items()},
             limits.trusted,
         )
+        self.files = book.files
+        "With secrets; to be watched."
+
         self.care = Care(
             limits=Limits(
                 handshake_timeout=limits.handshake_timeout,
@@ -175,7 +181,6 @@ class Site:
         "What one address may ask for, through whichever listener."
 
         self._beat = Beat(reactor, config.server.gather)
-        problems = []
         self._doors: dict[str, FrontDoor] = {}
         for section in config.listeners:
             try:

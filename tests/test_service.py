@@ -12,20 +12,22 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import MemoryReactorClock
 
+from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.config.load import load
 from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.service import Sweeper, make_service
+from rtmptwist.site import SiteError, check
 from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.control import SetChunkSize, message
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, result_of
+from tests.support.threads import ImpatientReactor
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -77,7 +79,7 @@ class House:
     def __init__(self, folder: Path, text: str = FILE) -> None:
         path = folder / "site.ini"
         path.write_text(text)
-        self.reactor = MemoryReactorClock()
+        self.reactor = ImpatientReactor()
         self.service = make_service(load(path), self.reactor)
         assert isinstance(self.service, MultiService)
         (sweeper,) = (child for child in self.service if isinstance(child, Sweeper))
@@ -400,4 +402,65 @@ def test_a_newcomer_is_told_the_port_of_plain_rtmp(tmp_path: Path, logs: Logs) -
 def test_where_nobody_may_publish_a_newcomer_is_told_nothing(tmp_path: Path, logs: Logs) -> None:
     house = House(tmp_path, re.sub("publish = .*", "publish = nobody", FILE)).start()
     assert logs.about("ffplay") == []
+    house.stop()
+
+
+# -------------------------------------------------------------------- files with secrets
+
+
+KEYS = """
+[app live]
+publish = keys
+keys = show.keys
+"""
+
+
+def with_keys(folder: Path, *secrets: str) -> str:
+    """A configuration, and its file with keys for `show`."""
+    file = folder / "show.keys"
+    file.write_text("".join(f"{StreamKey('show', hash_of(secret)).line()}\n" for secret in secrets))
+    file.chmod(0o600)
+    return FILE.partition("[app live]")[0] + KEYS
+
+
+def test_a_key_that_is_revoked_ends_what_is_sent_with_it(tmp_path: Path, logs: Logs) -> None:
+    old, new = new_key(), new_key()
+    house = House(tmp_path, with_keys(tmp_path, old, new)).start()
+    publisher = Spectator(house.site.publish(old))
+    viewer = house.site.play("show")
+    for frame in (*headers(), *gop(0)):
+        publisher.stream.send(frame)
+    house.pass_time(3)
+    assert len(viewer.payloads) > 5
+    with_keys(tmp_path, new)
+    house.pass_time(4)
+    assert publisher.infos[-1]["description"] == "This stream key was revoked: ask for a new one."
+    assert publisher.connection.closed
+    assert not viewer.connection.closed
+    again = house.site.stream()
+    assert isinstance(house.site.failure(again.publish(old)), Refusal)
+    house.site.publish(new)
+    assert logs.about(f"key {hash_of(old)[:8]}")
+    assert not [line for level in ("info", "warn") for line in logs.lines(level) if old in line]
+    house.stop()
+    house.pass_time(5)
+
+
+def test_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
+    text = with_keys(tmp_path) + "[vhost h / app live]\nkeys = other.keys\n"
+    (tmp_path / "show.keys").write_text("\ngarbage\n")
+    words = (
+        rf"^\[app live\] {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
+        rf"\[vhost h / app live\] {tmp_path}/other.keys: is not there; [^\n]*$"
+    )
+    with pytest.raises(SiteError, match=words):
+        House(tmp_path, text)
+    with pytest.raises(SiteError, match=words):
+        check(load(tmp_path / "site.ini"))
+
+
+def test_with_keys_a_newcomer_is_told_how_to_make_one(tmp_path: Path, logs: Logs) -> None:
+    house = House(tmp_path, with_keys(tmp_path)).start()
+    key = f"Stream Key: from `rtmptwist keys make {tmp_path}/show.keys test`"
+    assert len(logs.about(key)) == 1
     house.stop()

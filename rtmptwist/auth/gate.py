@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from rtmptwist.auth.proofs import Proof
+from rtmptwist.auth.proofs import Proof, refusal
 from rtmptwist.live.access import Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
-from rtmptwist.live.errors import Refused
-from rtmptwist.wire.status import StatusCode
 
 GUEST: Final = "anyone"
 "What logs call somebody who has not logged in."
@@ -84,8 +82,8 @@ class Member:
             grant = await proof.grant(request, user)
             if grant is not None:
                 return grant
-        raise Refused(
-            _CODES[request.action],
+        raise refusal(
+            request,
             f"{request.visitor.address} may not {request.action} in {application.name}"
             f"{_needs(proofs)}.",
         )
@@ -97,9 +95,3 @@ class Member:
 def _needs(proofs: Sequence[Proof]) -> str:
     needs = [proof.need for proof in proofs if proof.need]
     return f" without {' or '.join(needs)}" if needs else ""
-
-
-_CODES: Final = {
-    Action.PUBLISH: StatusCode.PUBLISH_DENIED,
-    Action.PLAY: StatusCode.PLAY_FAILED,
-}

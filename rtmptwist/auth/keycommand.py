@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from rtmptwist.auth.files import BadFile, BadLine, loose, rewrite
+from rtmptwist.auth.commands import add_line, mind_permissions, moment, table, take_lines, word
 from rtmptwist.auth.keyfile import (
     StreamKey,
     checked_name,
@@ -20,24 +18,19 @@ from rtmptwist.auth.keyfile import (
     read_bitrate,
     read_codecs,
     read_keys,
+    read_line,
     read_networks,
-    read_note,
     read_size,
-    read_time,
     show_bitrate,
-    show_time,
 )
+from rtmptwist.auth.options import read_note, show_time
 from rtmptwist.live.access import Terms
-
-T = TypeVar("T")
 
 HEADER: Final = """\
 # Stream keys of rtmptwist: a line for each, with the name that viewers know and the key's hash.
 # The keys themselves are nowhere. `rtmptwist keys make`, `list` and `revoke` change this file, and
 # so may you: the server reads it again within seconds. A line that begins with # is a comment.
 """
-
-UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
 
 
 def add(commands: Any) -> None:
@@ -48,11 +41,8 @@ def add(commands: Any) -> None:
     made = verbs.add_parser("make", help="make a key for a stream, and print it this once")
     made.add_argument("file", type=Path, metavar="FILE", help="what `keys =` names; made if new")
     made.add_argument("name", type=word(checked_name), metavar="NAME", help="what viewers watch")
-    made.add_argument(
-        "--url",
-        default="rtmp://HOST/live",
-        help="of the server with the application, for the words that are printed (%(default)s)",
-    )
+    made.add_argument("--server", default="rtmp://HOST", metavar="URL", help="for what is printed")
+    made.add_argument("--app", default="live", help="for what is printed; default: live")
     made.add_argument(
         "--expires",
         type=word(moment),
@@ -81,66 +71,19 @@ def add(commands: Any) -> None:
     revoked.set_defaults(work=revoke)
 
 
-def word(read: Callable[[str], T]) -> Callable[[str], T]:
-    """A reader of the key file, as argparse wants one."""
-
-    def converter(text: str) -> T:
-        try:
-            return read(text)
-        except BadLine as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return converter
-
-
-def moment(text: str) -> float:
-    """
-    A time that somebody names: when it is, or how long it is until then.
-
-    Raises:
-        BadLine: it is neither.
-    """
-    if found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text):
-        return int(time.time()) + int(found[1]) * UNITS[found[2]]
-    try:
-        return read_time(text)
-    except BadLine as error:
-        raise BadLine(f"{error}, or minutes, hours or days such as 30m, 12h and 90d") from None
-
-
 def make(options: argparse.Namespace) -> str:
     """Add a key to the file; it is shown here, and never again."""
-    width, height = options.size
-    made: list[tuple[str, StreamKey]] = []
 
-    def add_to(text: str) -> str:
+    def new_line(text: str) -> tuple[str, tuple[str, StreamKey]]:
         known = {key.id for key in parse_keys(options.file, text).values()}
-        while True:
-            secret = new_key()
-            key = StreamKey(
-                options.name,
-                hash_of(secret),
-                Terms(
-                    bitrate=options.bitrate,
-                    codecs=options.codecs,
-                    width=width,
-                    height=height,
-                ),
-                networks=options.networks,
-                created=int(time.time()),
-                expires=options.expires,
-                note=options.note,
-            )
-            if key.id not in known:
-                made.append((secret, key))
-                return (text or HEADER).rstrip("\n") + f"\n{key.line()}\n"
+        while (key := _new(options, secret := new_key())).id in known:
+            pass  # two that people could not tell apart
+        return key.line(), (secret, key)
 
-    rewrite(options.file, add_to)
-    _mind_permissions(options.file)
-    ((secret, key),) = made
+    secret, key = add_line(options.file, HEADER, new_line)
     if options.quiet:
         return f"{secret}\n"
-    url = options.url.rstrip("/")
+    url = f"{options.server.rstrip('/')}/{options.app}"
     return (
         f"The stream key, shown this once:\n\n    {secret}\n\n"
         "In OBS: Settings, Stream, Service: Custom\n\n"
@@ -152,12 +95,25 @@ def make(options: argparse.Namespace) -> str:
     )
 
 
+def _new(options: argparse.Namespace, secret: str) -> StreamKey:
+    width, height = options.size
+    return StreamKey(
+        options.name,
+        hash_of(secret),
+        Terms(bitrate=options.bitrate, codecs=options.codecs, width=width, height=height),
+        networks=options.networks,
+        created=int(time.time()),
+        expires=options.expires,
+        note=options.note,
+    )
+
+
 def show(options: argparse.Namespace) -> str:
     """A table of the keys, by their names."""
     keys = sorted(
         read_keys(options.file).values(), key=lambda each: (each.name, each.created or 0.0)
     )
-    _mind_permissions(options.file)
+    mind_permissions(options.file)
     rows = [("ID", "NAME", "CREATED", "EXPIRES", "ONLY", "NOTE")]
     rows += [
         (
@@ -170,31 +126,13 @@ def show(options: argparse.Namespace) -> str:
         )
         for key in keys
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
+    return table(rows)
 
 
 def revoke(options: argparse.Namespace) -> str:
-    """Take keys out of the file; every other line stays as it is."""
-    wanted = dict.fromkeys(options.ids)
-    said: list[str] = []
-
-    def take_from(text: str) -> str:
-        keys = {key.id: key for key in parse_keys(options.file, text).values()}
-        unknown = [each for each in wanted if each not in keys]
-        if unknown:
-            raise BadFile(options.file, [(0, f"there is no key {each}") for each in unknown])
-        said.extend(f"{each} of {keys[each].name} is revoked\n" for each in wanted)
-        gone = re.compile(rf"[^#\s]\S*[ \t]+sha256:({'|'.join(wanted)})")
-        return "\n".join(line for line in text.split("\n") if not gone.match(line.strip()))
-
-    rewrite(options.file, take_from)
-    _mind_permissions(options.file)
-    return "".join(said)
+    """Take keys out of the file."""
+    gone = take_lines(options.file, options.ids, "key", read_line)
+    return "".join(f"{key.id} of {key.name} is revoked\n" for key in gone)
 
 
 def _expiry(expires: float | None) -> str:
@@ -211,9 +149,3 @@ def _bounds(key: StreamKey) -> Iterable[str]:
     yield from sorted(terms.codecs or ())
     if terms.width is not None:
         yield f"{terms.width}x{terms.height}"
-
-
-def _mind_permissions(path: Path) -> None:
-    warning = loose(path)
-    if warning:
-        sys.stderr.write(f"rtmptwist: {warning}\n")

@@ -21,13 +21,13 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote
 
 from rtmptwist.auth.files import BadFile, BadLine, entries, read_text
+from rtmptwist.auth.options import read_note, read_options, read_time, show_options, show_time
 from rtmptwist.live.access import Terms
 from rtmptwist.live.names import BadName, ConnectTarget, stream_name
 from rtmptwist.media.packet import ENHANCED_AUDIO, ENHANCED_VIDEO, LEGACY_AUDIO, LEGACY_VIDEO
@@ -82,7 +82,7 @@ class StreamKey:
         """As it stands in a file; `read_line` makes the same of it."""
         terms = self.terms
         size = f"{terms.width}x{terms.height}" if terms.width and terms.height else ""
-        options = {
+        said = {
             "created": "" if self.created is None else show_time(self.created),
             "expires": "" if self.expires is None else show_time(self.expires),
             "networks": ",".join(map(str, self.networks)),
@@ -91,8 +91,7 @@ class StreamKey:
             "size": size,
             "note": self.note,
         }
-        said = [f"{option}={value}" for option, value in options.items() if value]
-        return " ".join((_as_in_url(self.name), f"sha256:{self.hash}", *said))
+        return f"{_as_in_url(self.name)} sha256:{self.hash}{show_options(said)}"
 
 
 def new_key() -> str:
@@ -147,7 +146,7 @@ def read_line(line: str) -> StreamKey:
         raise BadLine(
             "expected NAME sha256:HASH with 64 hexadecimal digits, as `rtmptwist keys make` writes"
         )
-    said = _options(rest)
+    said = read_options(rest, _OPTIONS)
     width, height = said.get("size", (None, None))
     return StreamKey(
         checked_name(unquote(name)),
@@ -163,26 +162,6 @@ def read_line(line: str) -> StreamKey:
         expires=said.get("expires"),
         note=said.get("note", ""),
     )
-
-
-def _options(text: str) -> dict[str, Any]:
-    """What stands behind name and hash. Words that mean nothing are not repeated: one is a key."""
-    found: dict[str, Any] = {}
-    while text:
-        option, equals, value = text.partition("=")
-        read = _OPTIONS.get(option)
-        if read is None or not equals:
-            raise BadLine(f"expected only {', '.join(_OPTIONS)} behind the hash, each with its =")
-        if option in found:
-            raise BadLine(f"{option}= stands twice")
-        text = ""
-        if option != "note":
-            value, text = (*re.split(r"[ \t]+", value, maxsplit=1), "")[:2]
-        try:
-            found[option] = read(value)
-        except BadLine as error:
-            raise BadLine(f"{option}={_short(value)}: {error}") from None
-    return found
 
 
 def checked_name(name: str) -> str:
@@ -207,28 +186,6 @@ def looks_like_key(name: str) -> bool:
 
 
 # ---- what may stand behind the name and the hash
-
-
-def read_time(text: str) -> float:
-    """
-    Seconds since the epoch.
-
-    Raises:
-        BadLine: it is no time.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    time = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() if found else -1
-    if not 0 <= time < _LATEST:
-        raise BadLine("expected a time in UTC such as 2030-12-31T23:59:59Z")
-    return time
-
-
-def show_time(time: float) -> str:
-    """As `read_time` reads it, to the second."""
-    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def read_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -290,18 +247,6 @@ def read_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def read_note(text: str) -> str:
-    """
-    Anything on one line.
-
-    Raises:
-        BadLine: it is more than that.
-    """
-    if not text.isprintable() or len(text) > _LONGEST_NOTE:
-        raise BadLine(f"expected up to {_LONGEST_NOTE} letters on one line")
-    return text
-
-
 _OPTIONS: Final[Mapping[str, Callable[[str], object]]] = {
     "created": read_time,
     "expires": read_time,
@@ -313,14 +258,8 @@ _OPTIONS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 
 _UNITS: Final = {"M": 1_000_000, "k": 1000, "": 1}
-_LONGEST_NOTE: Final = 200
-_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _as_in_url(name: str) -> str:
     """Only what would end a name, or make a comment of it, is changed: people read this."""
     return re.sub(r"[\s%#]", lambda found: quote(found[0]), name)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40]}…")

@@ -6,13 +6,15 @@ An IPv4 address is expected in its usual form, whatever the listener (`net.liste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
-from rtmptwist.live.access import Grant, Request
+from rtmptwist.live.access import Action, Grant, Request
+from rtmptwist.live.errors import Refused
 from rtmptwist.live.networks import within
+from rtmptwist.wire.status import StatusCode
 
 
 class Proof(Protocol):
@@ -59,9 +61,20 @@ class Addresses:
 
     async def grant(self, request: Request, user: str) -> Grant | None:
         """By the peer's address."""
-        # whoever may open a local socket may do as this machine
-        address = "127.0.0.1" if request.visitor.address == "unix" else request.visitor.address
-        return _as_one_is(request, user) if within(address, self.networks) else None
+        if came_from(request.visitor.address, self.networks):
+            return _as_one_is(request, user)
+        return None
+
+
+def came_from(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether a visitor's address is in one of the networks."""
+    # whoever may open a local socket may do as this machine
+    return within("127.0.0.1" if address == "unix" else address, networks)
+
+
+def refusal(request: Request, words: str) -> Refused:
+    """A no, as whoever asked understands it."""
+    return Refused(_CODES[request.action], words)
 
 
 def _as_one_is(request: Request, user: str) -> Grant:
@@ -69,3 +82,9 @@ def _as_one_is(request: Request, user: str) -> Grant:
     if user:
         return Grant(request.path, ("user", user), user)
     return Grant(request.path, ("address", request.visitor.address), "anyone")
+
+
+_CODES: Final = {
+    Action.PUBLISH: StatusCode.PUBLISH_DENIED,
+    Action.PLAY: StatusCode.PLAY_FAILED,
+}

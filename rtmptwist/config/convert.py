@@ -255,7 +255,7 @@ def _either(words: tuple[str, ...]) -> str:
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
-PROOFS: Final = ("users",)
+PROOFS: Final = ("users", "keys", "signed")
 "What may be shown instead of coming from the right network. Each has a proof in `auth`."
 
 
@@ -288,21 +288,25 @@ class Networks(Converter[tuple[Network, ...]]):
 class Who(Converter[Access]):
     """`anyone`, `nobody`, or proofs and networks."""
 
+    def __init__(self, *proofs: str) -> None:
+        """`proofs`: those that make sense; all of them if none is named."""
+        self._proofs = proofs or PROOFS
+
     def read(self, text: str) -> Access:
         words = _split(text)
         if words == ["anyone"]:
             return ANYONE
         if words == ["nobody"]:
             return NOBODY
-        networks = [word for word in words or [""] if word not in PROOFS]
+        networks = [word for word in words or [""] if word not in self._proofs]
         for word in networks:
             if word in ("anyone", "nobody"):
                 raise wrong(text, f"{word} to stand alone")
             if not re.search(r"[0-9:]", word):
-                known = ("anyone", "nobody", *PROOFS)
+                known = ("anyone", "nobody", *self._proofs)
                 allowed = f"{', '.join(known)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
                 raise wrong(word, allowed, known)
-        proofs = frozenset(word for word in words if word in PROOFS)
+        proofs = frozenset(word for word in words if word in self._proofs)
         return Access(tuple(map(_network, networks)), proofs=proofs)
 
     def show(self, value: Access) -> str:

@@ -40,6 +40,13 @@ NEEDS: Final = {
 "Keys of a listener that only some of what it may serve gives a meaning."
 
 
+NEED_FILES: Final = (
+    ("keys", "keys", ("publish",)),
+    ("signed", "signing", ("publish", "play")),
+)
+"Proofs, the keys that name their files, and where the proofs may be asked for."
+
+
 class ConfigError(Exception):
     """A file cannot be used. As text: one line for each problem."""
 
@@ -209,6 +216,7 @@ class _Loader:
 
     def _app(self, name: str, *found: _Found | None) -> App:
         app = self._make(App, *found, name=name)
+        self._check_proofs(app, [at.section for at in found if at])
         known = keys(App)
         for less, more in (("merge", "max_lag"), ("max_lag", "window")):
             if getattr(app, less) > getattr(app, more):
@@ -223,6 +231,23 @@ class _Loader:
                 ]
                 self._problem(said[-1].problem(text))
         return app
+
+    def _check_proofs(self, app: App, said: list[Section]) -> None:
+        """What speaks for somebody needs its file, and a file needs somebody to ask for it."""
+        for word, key, actions in NEED_FILES:
+            asking = [action for action in actions if word in getattr(app, action).proofs]
+            named = getattr(app, key) is not None
+            if asking and not named:
+                entry = next(
+                    section.entries[action]
+                    for section in reversed(said)
+                    for action in asking
+                    if action in section.entries
+                )
+                self._problem(entry.problem(f"{word!r} needs a file: {key} = FILE is missing"))
+            elif named and not asking and key in said[-1].entries:
+                text = f"means nothing: {' and '.join(actions)} = … without {word!r}"
+                self._problem(said[-1].entries[key].problem(text))
 
 
 def _host_and_name(header: dict[str, str]) -> tuple[str, str]:

@@ -94,7 +94,9 @@ class App:
 
     name: str
     publish: Annotated[Access, Who()] = NOBODY
-    play: Annotated[Access, Who()] = ANYONE
+    play: Annotated[Access, Who("users", "signed")] = ANYONE
+    keys: Annotated[Path | None, Place("none")] = None
+    signing: Annotated[Path | None, Place("none")] = None
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0
     window_size: Annotated[int, Size(1 << 16, 1 << 40)] = 32 << 20

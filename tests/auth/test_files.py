@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from twisted.internet import reactor
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 
 from rtmptwist.auth import files
 from rtmptwist.auth.files import (
@@ -28,6 +25,7 @@ from rtmptwist.auth.files import (
 from tests.support.guests import eventually
 from tests.support.logs import Logs, logs_of_test
 from tests.support.reactor import reactor_test
+from tests.support.threads import ImpatientClock
 
 
 @pytest.fixture
@@ -197,31 +195,13 @@ async def test_files_are_read_again_while_the_server_runs(path: Path) -> None:
     ]
 
 
-class Impatient(Clock):
-    """A reactor whose threads do everything at once."""
-
-    def getThreadPool(self) -> Impatient:
-        return self
-
-    def callInThreadWithCallback(
-        self, done: Callable[[bool, object], None], work: Callable[[], object]
-    ) -> None:
-        try:
-            done(True, work())
-        except Exception:
-            done(False, Failure())
-
-    def callFromThread(self, call: Callable[[object], None], argument: object) -> None:
-        call(argument)
-
-
 def test_a_reader_that_fails_ends_nothing(path: Path, logs: Logs) -> None:
     def fails(path: Path) -> list[str]:
         if read_text(path) == "two\n":
             raise ZeroDivisionError
         return lines(path)
 
-    clock = Impatient()
+    clock = ImpatientClock()
     file = SecretFile(path, fails)
     service = watching([file], clock)
     service.startService()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rtmptwist.auth import keycommand
-from rtmptwist.auth.keyfile import hash_of, read_keys, show_time
+from rtmptwist.auth.keyfile import hash_of, read_keys
+from rtmptwist.auth.options import show_time
 from rtmptwist.cli import main
 
 KEY = r"key_[a-z2-7]{26}"
@@ -46,7 +47,7 @@ def keys(capsys: pytest.CaptureFixture[str]) -> Shell:
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(keys: Shell, path: Path) -> None:
-    said = keys("make", path, "room/cam1", "--url", "rtmp://example.org/live/")
+    said = keys("make", path, "room/cam1", "--server", "rtmp://example.org/")
     (secret,) = set(re.findall(KEY, said))
     assert f"    Server      rtmp://example.org/live\n    Stream Key  {secret}\n" in said
     assert f"Elsewhere send to rtmp://example.org/live/{secret}\n" in said
@@ -152,7 +153,7 @@ def test_a_file_that_cannot_be_used_is_not_touched(
         (("key_lime",), "argument NAME: a name cannot begin with key_, as keys do"),
         (("a//b",), "argument NAME: the stream name has an empty part"),
         (("show", "--bitrate", "fast"), "argument --bitrate: expected bits per second"),
-        (("show", "--expires", "soon"), "or minutes, hours or days such as 30m, 12h and 90d"),
+        (("show", "--expires", "soon"), "or how long until then, such as 12h and 90d"),
         (("show", "--note", "a\nb"), "argument --note: expected up to 200 letters"),
     ],
 )

@@ -21,9 +21,8 @@ from rtmptwist.auth.keyfile import (
     new_key,
     parse_keys,
     read_line,
-    read_time,
-    show_time,
 )
+from rtmptwist.auth.options import read_time, show_time
 from rtmptwist.live.access import Terms
 
 HASH = "3f9a1c22" + "0" * 56

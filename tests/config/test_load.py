@@ -286,3 +286,37 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     assert problems(tmp_path, "[a]\n# caf\xe9\n".encode("latin-1")) == [
         "site.ini:2: byte 0xe9 is not UTF-8; save the file as UTF-8"
     ]
+
+
+def test_files_of_proofs(tmp_path: Path) -> None:
+    text = LEAST + "publish = keys, signed\nplay = signed\nkeys = a.keys\nsigning = /s\n"
+    app = loaded(tmp_path, text).vhosts[0].apps["live"]
+    assert (app.keys, app.signing) == (tmp_path / "a.keys", Path("/s"))
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("publish = keys", "4: [app live] publish: 'keys' needs a file: keys = FILE is missing"),
+        ("play = signed", "4: [app live] play: 'signed' needs a file: signing = FILE is missing"),
+        ("keys = a", "4: [app live] keys: means nothing: publish = … without 'keys'"),
+        (
+            "signing = a",
+            "4: [app live] signing: means nothing: publish and play = … without 'signed'",
+        ),
+    ],
+)
+def test_proofs_and_files_belong_together(tmp_path: Path, said: str, text: str) -> None:
+    assert problems(tmp_path, LEAST + said) == [f"site.ini:{text}"]
+
+
+def test_files_of_proofs_may_differ_by_host(tmp_path: Path) -> None:
+    text = LEAST + "publish = keys\nkeys = a\n[vhost h / app live]\n"
+    plain, narrow = loaded(tmp_path, text + "publish = anyone").vhosts
+    assert narrow.apps["live"].keys == plain.apps["live"].keys == tmp_path / "a"
+    assert problems(tmp_path, text + "keys = none") == [
+        "site.ini:4: [app live] publish: 'keys' needs a file: keys = FILE is missing"
+    ]
+    assert problems(tmp_path, text + "publish = anyone\nkeys = b") == [
+        "site.ini:8: [vhost h / app live] keys: means nothing: publish = … without 'keys'"
+    ]
