@@ -28,7 +28,7 @@ from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import AppLimits, LimitedGate, Scope, What
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
-from rtmptwist.live.access import Gate
+from rtmptwist.live.access import Gate, Terms
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -120,7 +120,8 @@ def _limits(app: schema.App) -> AppLimits:
             (What.VIEWERS, Scope.STREAM): app.max_viewers_per_stream,
             (What.VIEWERS, Scope.ACCOUNT): app.max_viewers_per_account,
             (What.VIEWERS, Scope.ADDRESS): app.max_viewers_per_address,
-        }
+        },
+        Terms(bitrate=app.max_bitrate, duration=app.max_session),
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from rtmptwist.auth.limits import LimitedGate
 from rtmptwist.config.schema import App, keys
+from tests.support.live import video
+from tests.support.memory import Spectator
 from tests.test_service import FILE, House
 
 pytestmark = pytest.mark.usefixtures("logs")
@@ -50,5 +52,20 @@ def test_one_too_many_reads_which_key_says_so(tmp_path: Path, key: str) -> None:
         error = site.failure(site.stream().play("one"))
     assert f"({key} = 1)." in str(error)
     site.client("rtmp://h/watch")  # other applications are not concerned
+    house.stop()
+    house.pass_time(5)
+
+
+def test_what_everybody_is_allowed(tmp_path: Path) -> None:
+    house = limited(tmp_path, "max_session = 1m", "max_bitrate = 100k")
+    site = house.site
+    publisher, viewer = Spectator(site.publish()), site.play()
+    for second in range(8):
+        publisher.stream.send(video(second * 1000, key=True, size=20_000))
+        house.pass_time(1)
+    assert publisher.told[-1] == "Publish.Warning"
+    house.pass_time(52)
+    for client in (publisher, viewer):
+        assert client.infos[-1]["description"] == "The 60 seconds that this may last are over."
     house.stop()
     house.pass_time(5)

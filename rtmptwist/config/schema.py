@@ -19,6 +19,7 @@ from rtmptwist.config.convert import (
     LOOPBACK,
     NOBODY,
     Access,
+    Bitrate,
     Choice,
     Converter,
     Count,
@@ -117,6 +118,8 @@ class App:
     max_viewers_per_stream: Annotated[int | None, _MOST] = None
     max_viewers_per_account: Annotated[int | None, _MOST] = None
     max_viewers_per_address: Annotated[int | None, _MOST] = None
+    max_bitrate: Annotated[int | None, Or("none", Bitrate(8000, 10_000_000_000))] = None
+    max_session: Annotated[float | None, Or("none", Duration(1, 1000 * HOUR))] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,10 @@ class Headers:
         """What somebody needs who goes on with message `number`; metadata first."""
         return self._history[max(bisect_left(self._history, number, key=_NUMBER) - 1, 0)][1]
 
+    def said(self) -> tuple[Header, ...]:
+        """Those of the present publisher, in no order."""
+        return tuple(header for slot, header in self._kept.items() if slot not in self._stale)
+
     def put(self, slot: Hashable, number: int, message: Message) -> bool:
         """
         Keep a message that is `number` in the window; return whether it says anything new.

@@ -71,10 +71,10 @@ class Inlet:
         "_steady",
         "_timeline",
         "_total",
-        "_window",
         "identity",
         "phase",
         "publisher",
+        "window",
     )
 
     def __init__(
@@ -91,7 +91,7 @@ class Inlet:
         self.publisher = publisher
         self.identity = identity
         self.phase = phase
-        self._window = window
+        self.window = window
         self._timeline = timeline
         self._audience = audience
         self._left = left
@@ -120,7 +120,7 @@ class Inlet:
         time = self._timeline.media(message.timestamp)
         if time != message.timestamp:
             message = Message(kind, time, message.stream_id, message.payload)
-        window = self._window
+        window = self.window
         if kind == _VIDEO:
             window.picture = window.head
             if tag.keyframe:
@@ -153,7 +153,7 @@ class Inlet:
     def meter(self) -> InletMeter:
         """What came so far, or until the end."""
         messages, size = self._start
-        window = self._window
+        window = self.window
         return self._total or InletMeter(
             window.head - messages, window.total_size - size, self._dropped
         )
@@ -168,7 +168,7 @@ class Inlet:
         if tag.content is Content.OPAQUE:
             if phase is Phase.RUNNING or self._counts(tag, message.timestamp):
                 time = self._timeline.media(message.timestamp)
-                self._window.append(_at(message, time))
+                self.window.append(_at(message, time))
             return False
         self._push_aside(tag, message)
         return False
@@ -193,11 +193,11 @@ class Inlet:
         """Whether sound has waited for its picture long enough, if there is one to wait for."""
         if self._first_sound is None:
             self._first_sound = timestamp
-        return not self._window.pictures or timestamp - self._first_sound >= PATIENCE
+        return not self.window.pictures or timestamp - self._first_sound >= PATIENCE
 
     def _begin(self, following: Phase) -> None:
         """The first frame came, or the first picture after sound."""
-        window = self._window
+        window = self.window
         if self.phase in (Phase.NEW, Phase.HELD):
             self._audience.published()
         if following is Phase.SOUND:
@@ -210,7 +210,7 @@ class Inlet:
 
     def _push_aside(self, tag: Tag, message: Message) -> None:
         """Take a header, or a mark without a frame: their timestamps mean little."""
-        window = self._window
+        window = self.window
         headers = window.headers
         held = self.phase is Phase.HELD
         self._open()
@@ -244,7 +244,7 @@ class Inlet:
         kind, payload = _DATA, body
         if message.type == _DATA_AMF3 and b"\x11" in body:
             kind, payload = _DATA_AMF3, b"\0" + body
-        window = self._window
+        window = self.window
         if body.startswith(_CLEAR):
             window.headers.drop(_handler(body[len(_CLEAR) :]), window.head - 1)
             return

@@ -424,7 +424,7 @@ class ServerConnection(Protocol):
         else:
             for stream_id, stream in tuple(self.streams.items()):
                 if self.streams.get(stream_id) is stream:  # the end of one may end another
-                    stream.sweep()
+                    stream.sweep(now)
 
 
 def _name_of(address: str, port: int | None) -> str:

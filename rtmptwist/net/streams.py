@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.conduct import Conduct, overdue
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.names import redacted
@@ -34,7 +35,7 @@ class NetStream(Protocol):
     def close(self, reason: str, *, wanted: bool) -> None:
         """The use ends: because the client `wanted` it so, or with the connection."""
 
-    def sweep(self) -> None:
+    def sweep(self, now: float) -> None:
         """Once a second: may it go on?"""
 
     def expel(self, reason: str) -> None:
@@ -63,12 +64,14 @@ class Publishing:
         self._grant = grant
         self._since = connection.clock.seconds()
         self._inlet: Inlet | None = None
+        self._conduct: Conduct | None = None
         self.merge = 0.0
         "Seconds that the stream gathers messages."
 
     def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
         self._inlet = inlet
+        self._conduct = Conduct(self._grant.terms, inlet, self._since)
         self.merge = merge
         self.push = inlet.push  # type: ignore[method-assign]  # a call less for every message
         self.flush = inlet.flush  # type: ignore[method-assign]
@@ -91,11 +94,16 @@ class Publishing:
         self._over(reason)
         self._detach()
 
-    def sweep(self) -> None:
-        """Does what allowed it hold?"""
-        objection = self._grant.objection()
-        if objection:
+    def sweep(self, now: float) -> None:
+        """Does what allowed it hold, and does it keep to the terms?"""
+        assert self._conduct is not None
+        if objection := self._grant.objection():
             self.expel(objection)
+        elif finding := self._conduct.look(now):
+            if finding.final:
+                self.expel(finding.words)
+            else:
+                self._warn(finding.words)
 
     def expel(self, reason: str) -> None:
         """Tell the client and let it go; the name is free for others."""
@@ -118,6 +126,17 @@ class Publishing:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
         self._part(StatusCode.PUBLISH_BAD_NAME, reason)
 
+    def _warn(self, words: str) -> None:
+        """Encoders write it into their logs at best; operators read ours."""
+        connection = self._connection
+        connection.log.warn(
+            "{peer} publishes {path}: {words}",
+            peer=connection.peer,
+            path=redacted(self._path),
+            words=words,
+        )
+        self.tell(Status(StatusCode.PUBLISH_WARNING, words))
+
     def _part(self, code: StatusCode, reason: str) -> None:
         self._over(reason)
         self._detach()
@@ -129,7 +148,7 @@ class Publishing:
 
     def _detach(self) -> None:
         """Make no cycle with the inlet: a connection's memory is free when it ends, not later."""
-        self._inlet = None
+        self._inlet = self._conduct = None
         for method in ("push", "flush"):
             vars(self).pop(method, None)
 
@@ -201,11 +220,11 @@ class Playing:
             self._over(reason)
             self._subscriber = None  # or they keep each other, and all that waits, from being freed
 
-    def sweep(self) -> None:
-        """Does what allowed it hold?"""
-        objection = self._grant.objection()
-        if objection:
-            self.expel(objection)
+    def sweep(self, now: float) -> None:
+        """Does what allowed it hold, and is there time left?"""
+        grant = self._grant
+        if reason := grant.objection() or overdue(grant.terms, self._since, now):
+            self.expel(reason)
 
     def expel(self, reason: str) -> None:
         """Tell the client and let it go."""

@@ -29,6 +29,7 @@ class StatusCode(StrEnum):
     PUBLISH_START = "NetStream.Publish.Start"
     PUBLISH_BAD_NAME = "NetStream.Publish.BadName"
     PUBLISH_DENIED = "NetStream.Publish.Denied"
+    PUBLISH_WARNING = "NetStream.Publish.Warning"
     UNPUBLISH_SUCCESS = "NetStream.Unpublish.Success"
     RECORD_START = "NetStream.Record.Start"
     RECORD_STOP = "NetStream.Record.Stop"
@@ -53,6 +54,7 @@ class StatusCode(StrEnum):
 _WARNINGS: Final = frozenset(
     {
         StatusCode.PLAY_INSUFFICIENT_BW,
+        StatusCode.PUBLISH_WARNING,
         # errors by Adobe's table: but the stream goes on, and FFmpeg ends when it is told an error
         StatusCode.RECORD_NO_ACCESS,
         StatusCode.RECORD_FAILED,

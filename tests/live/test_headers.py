@@ -88,3 +88,16 @@ def test_dropping_and_clearing() -> None:
     headers.put("v", 0, data("v"))
     headers.clear(2)
     assert headers.as_of(1000) == ()
+
+
+def test_what_the_present_publisher_has_said() -> None:
+    """What is kept of its predecessor is not its own until it says the same."""
+    headers = Headers()
+    headers.put("v", 0, avc_header("a"))
+    headers.put("a", 1, aac_header())
+    headers.doubt()
+    assert headers.said() == ()
+    headers.put("v", 2, avc_header("a"))
+    headers.put("m", 3, data("onMetaData"))
+    said = payloads(header.message for header in headers.said())
+    assert said == payloads([avc_header("a"), data("onMetaData")])

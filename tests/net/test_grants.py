@@ -10,7 +10,7 @@ from rtmptwist.live.access import Account, Grant, Request, Terms, Usage, Visitor
 from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
 from tests.net.test_connection import StubbornGate, publishes, sends, wire_of
-from tests.support.live import Settings, gop, headers
+from tests.support.live import Settings, gop, headers, video
 from tests.support.logs import Logs
 from tests.support.memory import OpenGate, Spectator, StrictGate, serve_in_memory
 
@@ -91,7 +91,7 @@ def test_a_yes_that_comes_too_late(slow: str, ended: int) -> None:
     gate = StubbornGate(slow)
     site = serve_in_memory(gate=gate)
     if slow == "login":
-        site.connect()
+        site.connect().addErrback(lambda _: None)
         transport = site.transports[1]
     else:
         stream = site.stream()
@@ -188,6 +188,43 @@ def test_the_end_of_one_ends_another_on_the_same_connection() -> None:
     site.pass_time(1)
     assert client.closed
     assert sorted(usage.reason for usage in gate.ended) == ["No.", "The stream is over."]
+
+
+def test_a_publisher_that_sends_too_much_is_warned_then_cut(logs: Logs) -> None:
+    gate = OpenGate()
+    gate.terms = Terms(bitrate=100_000)
+    site = serve_in_memory(gate=gate)
+    publisher = Spectator(site.publish())
+    for second in range(10):
+        publisher.stream.send(video(second * 1000, key=True, size=50_000))
+        site.pass_time(1)
+    assert publisher.told == ["Publish.Warning"]
+    (info,) = publisher.infos
+    assert info["level"] == "warning"
+    (line,) = logs.lines("warn")
+    assert line.startswith("192.0.2.1:50000 publishes live/show: 120 kbit/s, and 100 are allowed:")
+    for second in range(10, 20):
+        publisher.stream.send(video(second * 1000, key=True, size=50_000))
+        site.pass_time(1)
+    words = "Cut, for it had 400 kbit/s, and 100 are allowed."
+    assert publisher.infos[-1]["description"] == words
+    assert publisher.told[-1] == "Publish.Denied"
+    assert publisher.connection.closed
+    assert [usage.reason for usage in gate.ended] == [words]
+
+
+def test_a_viewing_whose_time_is_over() -> None:
+    gate = OpenGate()
+    site = serve_in_memory(gate=gate)
+    publisher = site.publish()
+    gate.terms = Terms(duration=5)
+    viewer = site.play()
+    site.pass_time(4)
+    assert "Play.Failed" not in viewer.told
+    site.pass_time(1)
+    assert viewer.infos[-1]["description"] == "The 5 seconds that this may last are over."
+    assert viewer.connection.closed
+    assert not publisher.connection.closed
 
 
 some = st.none() | st.integers(1, 9)
