@@ -17,6 +17,9 @@ VIDEO: Final = 9
 SCRIPT_AMF3: Final = 15
 SCRIPT: Final = 18
 
+FLV_START: Final = 13
+"Where the first tag of a file begins that has a header as `flv_header` makes it."
+
 _TYPES: Final = frozenset({AUDIO, VIDEO, SCRIPT_AMF3, SCRIPT})
 _FILTERED: Final = 0x20
 _HEADER: Final = struct.Struct(">3sBBI")
