@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from twisted.internet.interfaces import IReactorTime
@@ -57,6 +58,7 @@ class Registry:
         self._sharing = False
         "Streams keep less than they might, for there are many."
         self._admitted = 0
+        self._ids = itertools.count(1)
 
     def application(self, host: str, path: str) -> tuple[Application, str]:
         """
@@ -101,6 +103,10 @@ class Registry:
         self._admitted += 1
         self.connections.add(connection)
         self._by_address[address] = count + 1
+
+    def new_id(self) -> int:
+        """A number that no connection has had."""
+        return next(self._ids)
 
     def leave(self, connection: Connection) -> None:
         """Count a connection out; harmless if it was never counted in."""

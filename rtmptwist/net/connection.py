@@ -78,8 +78,11 @@ class ServerConnection(Protocol):
         self.target: ConnectTarget | None = None
         self.visitor: Visitor | None = None
         self.account: Account | None = None
+        self.id = 0
+        "By which operators call it; no other of this process ever has the same."
         self.address = ""
         self.peer = ""
+        "As logs call it."
         self.strays = 0
         "Media messages for streams that do not publish."
 
@@ -105,7 +108,8 @@ class ServerConnection(Protocol):
         transport: Any = self.transport
         peer = transport.getPeer()
         self.address = host_of(peer)
-        self.peer = _name_of(self.address, getattr(peer, "port", None))
+        self.id = self.registry.new_id()
+        self.peer = f"#{self.id} {_name_of(self.address, getattr(peer, 'port', None))}"
         self.writer = writer_for(transport)
         self.writer.drained = self._drained
         self._quick_ack = quick_ack(transport)
@@ -365,6 +369,15 @@ class ServerConnection(Protocol):
         linger = self.care.linger if linger is None else linger
         self._abort = self.clock.callLater(linger, transport.abortConnection)
         close()
+
+    def expel(self, reason: str) -> None:
+        """Somebody in charge wants it gone: tell the client why, whatever it does, and close."""
+        for stream_id, stream in tuple(self.streams.items()):
+            if self.streams.get(stream_id) is stream:  # the end of one may end another
+                stream.expel(reason)
+        if self.session.state is State.CONNECTED:
+            self.session.status(0, Status(StatusCode.CONNECT_CLOSED, reason))
+        self.finish(reason)
 
     def abort(self, reason: str) -> None:
         """Close at once: the peer does not read anyway."""

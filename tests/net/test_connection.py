@@ -135,7 +135,7 @@ def test_a_life_in_four_lines(logs: Logs) -> None:
     stream.close()
     site.pump()
     site.result(client.close())
-    peer = "192.0.2.1:50000"
+    peer = "#1 192.0.2.1:50000"
     end = "closed by the client, after 2.5 s"
     assert logs.lines()[:3] == [
         f"{peer} connected to live as guest (FMLE/3.0 (compatible; rtmptwist))",
@@ -154,8 +154,8 @@ def test_a_viewer_in_four_lines(logs: Logs) -> None:
     viewer.connection.abort()
     site.pump()
     _, began, ended, _ = logs.lines()
-    assert began == "192.0.2.1:50000 plays live/show as guest"
-    assert ended.startswith("192.0.2.1:50000 no longer plays live/show: Connection to the other")
+    assert began == "#1 192.0.2.1:50000 plays live/show as guest"
+    assert ended.startswith("#1 192.0.2.1:50000 no longer plays live/show: Connection to the other")
     assert ended.endswith("after 1.0 s, 0 bytes, 0 skips of 0 messages")
     assert logs.about("geheim") == []
 
@@ -182,7 +182,7 @@ def test_what_a_client_says_of_itself_cannot_forge_lines(logs: Logs) -> None:
 def test_peers_by_name(address: Any, name: str, logs: Logs) -> None:
     site = serve_in_memory()
     site.client(endpoint=MemoryEndpoint(site, site.factory, address))
-    assert logs.lines()[0].startswith(f"{name} connected to live")
+    assert logs.lines()[0].startswith(f"#1 {name} connected to live")
 
 
 def test_one_too_many_is_not_let_in(logs: Logs) -> None:
@@ -247,7 +247,7 @@ def test_no_such_application(url: str, code: StatusCode, words: str, logs: Logs)
     assert words in error.description
     assert site.connections == []
     refused, left = logs.lines()
-    assert refused.startswith(f"192.0.2.1:50000: connect refused: {code}: ")
+    assert refused.startswith(f"#1 192.0.2.1:50000: connect refused: {code}: ")
     assert words.rstrip(".") in left
 
 
@@ -280,7 +280,7 @@ def test_publishing_is_refused_and_that_was_all_it_did(logs: Logs) -> None:
     assert site.connections == []
     assert site.clock.calls == []
     (line,) = logs.about("refused")
-    assert line == "192.0.2.1:50000: publish refused: NetStream.Publish.Denied: Not you."
+    assert line == "#1 192.0.2.1:50000: publish refused: NetStream.Publish.Denied: Not you."
 
 
 def test_publishing_is_refused_on_a_connection_that_does_other_things() -> None:
@@ -565,7 +565,7 @@ def test_strays_are_counted_and_bounded(logs: Logs) -> None:
     site.pump()
     assert viewer.connection.closed
     assert logs.lines("warn") == [
-        "192.0.2.1:50000: more than 3 media messages that belong to no publication"
+        "#1 192.0.2.1:50000: more than 3 media messages that belong to no publication"
     ]
 
 
@@ -706,7 +706,7 @@ def test_what_is_no_rtmp_is_told_to_the_log(logs: Logs) -> None:
     server = raw(site, b"GET / HTTP/1.1\r\n\r\n")
     assert server.lost
     (warning,) = logs.lines("warn")
-    assert warning.startswith("192.0.2.1:50000: first byte 0x47: an HTTP request")
+    assert warning.startswith("#1 192.0.2.1:50000: first byte 0x47: an HTTP request")
     (left,) = logs.lines()
     assert "left: first byte 0x47" in left
 

@@ -202,7 +202,9 @@ def test_a_publisher_that_sends_too_much_is_warned_then_cut(logs: Logs) -> None:
     (info,) = publisher.infos
     assert info["level"] == "warning"
     (line,) = logs.lines("warn")
-    assert line.startswith("192.0.2.1:50000 publishes live/show: 120 kbit/s, and 100 are allowed:")
+    assert line.startswith(
+        "#1 192.0.2.1:50000 publishes live/show: 120 kbit/s, and 100 are allowed:"
+    )
     for second in range(10, 20):
         publisher.stream.send(video(second * 1000, key=True, size=50_000))
         site.pass_time(1)

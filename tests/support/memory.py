@@ -251,7 +251,7 @@ class MemorySite:
     def connections(self) -> list[ServerConnection]:
         """Of the server, the oldest first."""
         found = [c for c in self.registry.connections if isinstance(c, ServerConnection)]
-        return sorted(found, key=lambda connection: connection.peer)
+        return sorted(found, key=lambda connection: connection.id)
 
     @property
     def application(self) -> Application:
