@@ -1,0 +1,146 @@
+"""
+Where passwords are hashed: in a thread, and in turn.
+
+A hash is a tenth of a second of work by design. It is done beside the reactor, on another processor
+if there is one, and after everything else if there is none. Whoever sends many passwords waits
+behind themselves: the addresses that wait take turns, each with its oldest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from rtmptwist.auth.errors import Busy
+from rtmptwist.live.networks import place
+
+T = TypeVar("T")
+
+WAITING: Final = 512
+"Passwords of all addresses that wait for their turn."
+
+WAITING_PER_PLACE: Final = 64
+"Of one address: six seconds of its own, or a school whose encoders all start at once."
+
+NICENESS: Final = 10
+"Of the threads: where there is one processor only, nearly all of it remains for the reactor."
+
+
+class Turns:
+    """Lets so many at a time do something, the places that wait in turn."""
+
+    def __init__(self, at_a_time: int) -> None:
+        self._free = at_a_time
+        self._waiting: dict[str, deque[Deferred[None]]] = {}
+        "By place; whose turn is next is first. Nobody waits while there is something free."
+        self._count = 0
+
+    @asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """
+        For as long as the block lasts, it is the turn of an address.
+
+        Raises:
+            Busy: too many wait already, of this address or of all.
+        """
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(place(address))
+        try:
+            yield
+        finally:
+            self._next()
+
+    async def _wait(self, where: str) -> None:
+        queue = self._waiting.setdefault(where, deque())
+        if len(queue) >= WAITING_PER_PLACE or self._count >= WAITING:
+            if not queue:
+                del self._waiting[where]
+            raise Busy(f"{len(queue)} logins from {where} and {self._count} in all wait already")
+
+        def leave(turn: Deferred[None]) -> None:
+            queue.remove(turn)
+            self._count -= 1
+            if not queue:
+                del self._waiting[where]
+
+        turn: Deferred[None] = Deferred(leave)
+        queue.append(turn)
+        self._count += 1
+        await turn
+
+    def _next(self) -> None:
+        if not self._waiting:
+            self._free += 1
+            return
+        where = next(iter(self._waiting))
+        queue = self._waiting.pop(where)
+        turn = queue.popleft()
+        self._count -= 1
+        if queue:
+            self._waiting[where] = queue  # behind the others
+        turn.callback(None)
+
+
+class Hashing(Service):
+    """Some threads for passwords, while it runs."""
+
+    def __init__(self, reactor: Any, threads: int | None = None) -> None:
+        count = threads or (2 if (os.cpu_count() or 1) > 2 else 1)
+        self.turns = Turns(count)
+        self._reactor = reactor
+        self._pool = ThreadPool(0, count, name="passwords")
+
+    def startService(self) -> None:
+        """Begin."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._pool.start()
+
+    def stopService(self) -> None:
+        """End, after what is being hashed just now."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._pool.stop()
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """
+        Do it in a thread; for whoever has the turn.
+
+        Cancelled, it ends when the work ends, for its turn ends with it.
+        """
+        ended: Deferred[None] = Deferred()
+
+        def work_and_tell() -> T:
+            try:
+                return _modestly(work)
+            finally:
+                self._reactor.callFromThread(ended.callback, None)
+
+        done: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work_and_tell)
+        try:
+            return await done
+        except CancelledError:
+            await ended
+            raise
+
+
+_modest = threading.local()
+
+
+def _modestly(work: Callable[[], T]) -> T:
+    """In a thread that leaves the processor to the reactor."""
+    # a priority belongs to a thread on Linux, elsewhere to the process
+    if sys.platform == "linux" and not hasattr(_modest, "done"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        _modest.done = True
+    return work()
