@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from rtmptwist import __version__
-from rtmptwist.auth import keycommand, signcommand
+from rtmptwist.auth import keycommand, passwordcommand, signcommand
 from rtmptwist.auth.files import BadFile
 
-COMMANDS = (keycommand, signcommand)
+COMMANDS = (keycommand, signcommand, passwordcommand)
 
 
 def parser() -> argparse.ArgumentParser:
