@@ -13,3 +13,10 @@ class Refused(Exception):
         super().__init__(f"{code}: {description}")
         self.status = Status(code, description, more)
         "Code, level and a sentence that helps whoever reads it in an encoder's window."
+        self.reason = description
+        "For our log."
+
+    def because(self, reason: str) -> Refused:
+        """The same, for a reason that they need not, or cannot, read."""
+        self.reason = reason
+        return self

@@ -246,10 +246,10 @@ class ServerConnection(Protocol):
         try:
             await TURNS[type(event)](self, event)
         except Refused as refused:
-            self._refuse(event, refused.status)
+            self._refuse(event, refused.status, refused.reason)
         except CancelledError:  # the connection has ended; else the decision took too long
             failed = _FAILED.get(type(event), StatusCode.FAILED)
-            self._refuse(event, Status(failed, "It took too long to decide."))
+            self._refuse(event, Status(failed, _TOO_LONG), _TOO_LONG)
         except Exception:
             name = type(event).__name__
             self.log.failure("{peer}: {event} failed", peer=self.peer, event=name)
@@ -271,7 +271,7 @@ class ServerConnection(Protocol):
             raise CancelledError
         return answer
 
-    def _refuse(self, event: Decision, status: Status) -> None:
+    def _refuse(self, event: Decision, status: Status, reason: str) -> None:
         if not self.session.deciding:
             return
         self.session.refuse(event, status)
@@ -281,12 +281,12 @@ class ServerConnection(Protocol):
                 peer=self.peer,
                 event=type(event).__name__.lower(),
                 code=str(status.code),
-                reason=status.description,
+                reason=reason,
             )
         if isinstance(event, Connect):
-            self.finish(status.description)
+            self.finish(reason)
         elif isinstance(event, Publish):
-            self.finish_if_unused(status.description)
+            self.finish_if_unused(reason)
 
     # ------------------------------------------------------------------ out
 
@@ -448,6 +448,7 @@ def _name_of(address: str, port: int | None) -> str:
 
 
 _SORRY: Final = "The server failed; its log says why."
+_TOO_LONG: Final = "It took too long to decide."
 _SHUT_DOWN: Final = "The server is shutting down."
 _FAILED: Final[dict[type, StatusCode]] = {
     Connect: StatusCode.CONNECT_FAILED,
