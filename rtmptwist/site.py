@@ -17,6 +17,7 @@ The same door stands at the port, inside TLS and inside each tunnel.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Mapping
@@ -85,12 +86,20 @@ def _check(section: schema.Listener) -> None:
         raise SiteError(f"serve: no RTMPE here: {reason}")
     if section.certificate is not None and section.serve & {"rtmps", "rtmpts"}:
         ServerTls(
-            Certificates(_source(section.certificate), time.time), client_ca=section.client_ca
+            Certificates(_source(section.certificate, section.key), time.time),
+            client_ca=section.client_ca,
         )
 
 
-def _source(path: Path) -> Source:
-    return Folder(path) if path.is_dir() else OneFile(path)
+def _source(path: Path, key: Path | None) -> Source:
+    if not os.path.isdir(path):  # noqa: PTH112 - which says no where we may not look
+        return OneFile(path, key)
+    if key is not None:
+        raise SiteError(
+            f"key: means nothing beside the folder {path}: the key of its NAME.pem is there or in"
+            " NAME.key, and that of its NAME/fullchain.pem in NAME/privkey.pem"
+        )
+    return Folder(path)
 
 
 def _lines(section: schema.Listener, error: Exception) -> list[str]:
@@ -251,7 +260,7 @@ class Site:
             names = [socket.gethostname()]
             source = SelfMade(self.config.server.state, names, time.time)
         else:
-            source = _source(path)
+            source = _source(path, section.key)
         return Certificates(source, time.time)
 
     def _web(self, section: schema.Listener, tunnelled: FrontDoor) -> WebSite:

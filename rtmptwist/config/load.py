@@ -34,7 +34,7 @@ SECTIONS: Final[list[tuple[str, str, type[Any]]]] = [
 _TLS: Final = frozenset({"rtmps", "rtmpts"})
 
 NEEDS: Final = {
-    **dict.fromkeys(("certificate", "tls_max", "client_ca", "client_certificate"), _TLS),
+    **dict.fromkeys(("certificate", "key", "tls_max", "client_ca", "client_certificate"), _TLS),
     "proxies": frozenset({"rtmpt", "rtmpte", "rtmpts"}),
 }
 "Keys of a listener that only some of what it may serve gives a meaning."
@@ -164,11 +164,12 @@ class _Loader:
         """Put values together, the narrower ones last."""
         for section in found:
             given |= section.values if section else {}
-        folder = self.path.absolute().parent
+        folder = self.path.absolute().parent.resolve()
         for key in keys(kind).values():
             value = given.get(key.name, key.default)
             if isinstance(value, Path):
-                given[key.name] = Path(os.path.realpath(folder / value))
+                # no link is followed: certbot renews by having them point to other files
+                given[key.name] = Path(os.path.normpath(folder / value))
         return kind(**given)
 
     def _named(self, kind: type[Any], host: str = "") -> dict[str, _Found]:
@@ -194,6 +195,12 @@ class _Loader:
                 if key in found.section.entries and not listener.serve & needed:
                     text = f"means nothing: serve names neither {' nor '.join(sorted(needed))}"
                     self._problem(found.section.entries[key].problem(text))
+            if listener.key is not None and listener.certificate is None:
+                text = "means nothing without certificate = FILE"
+                self._problem(found.section.entries["key"].problem(text))
+            if listener.client_certificate == "required" and listener.client_ca is None:
+                text = "required means nothing without client_ca = FILE"
+                self._problem(found.section.entries["client_certificate"].problem(text))
             yield listener
 
     def _vhosts(self) -> Iterator[VirtualHost]:

@@ -80,6 +80,7 @@ class Listener:
     endpoint: Annotated[tuple[str, ...], Lines(ServerEndpoint())] = ()
     serve: Annotated[frozenset[str], Words(*VARIANTS)] = frozenset({"rtmp"})
     certificate: Annotated[Path | None, Place("auto")] = None
+    key: Annotated[Path | None, Place("none")] = None
     tls_max: Annotated[str, Choice("1.2", "1.3")] = "1.3"
     client_ca: Annotated[Path | None, Place("none")] = None
     client_certificate: Annotated[str, Choice("optional", "required")] = "optional"

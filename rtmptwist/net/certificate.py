@@ -56,6 +56,10 @@ class CertificateError(Exception):
     """A certificate cannot be used; the text names the file, what is wrong and what to do."""
 
 
+class KeyMismatch(CertificateError):
+    """The key is another certificate's; perhaps only one of the two has been replaced yet."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificate:
     """A certificate with its key, fit for use."""
@@ -110,15 +114,14 @@ def read_certificate(path: Path, key_path: Path | None = None, *, now: float) ->
     keys = _keys(key_path, data)
     pairs = [(leaf, key) for leaf in certificates for key in keys if _belong(leaf, key)]
     if not pairs:
-        raise CertificateError(
+        raise KeyMismatch(
             f"{key_path}: the key belongs to none of the certificates in {path} (the first is"
             f" for {_subject(certificates[0])})"
         )
     leaf, key = max(pairs, key=lambda pair: pair[0].not_valid_after_utc)
     chain, warnings = _chain(path, leaf, certificates)
     _check_time(path, leaf, now, warnings)
-    mode = key_path.stat().st_mode & _OTHERS
-    if mode:
+    if _is_open_to_others(key_path):
         warnings.append(f"{key_path}: others may read or change the key: chmod 640 {key_path}")
     names = tuple(name.lower() for name in _host_names(path, leaf, warnings))
     certificate = Certificate(path, key, leaf, tuple(chain), names, tuple(warnings))
@@ -216,6 +219,13 @@ def _read(path: Path) -> bytes:
     return data
 
 
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & _OTHERS)
+    except OSError:  # pragma: no cover - gone since it was read
+        return False
+
+
 def _keys(path: Path, data: bytes) -> list[PrivateKey]:
     found: list[PrivateKey] = []
     for block in _PEM.finditer(data):
@@ -235,7 +245,7 @@ def _keys(path: Path, data: bytes) -> list[PrivateKey]:
     if not found:
         raise CertificateError(
             f"{path}: no key in it (-----BEGIN PRIVATE KEY-----); put it there, beside the"
-            " certificate and its chain, or name its file"
+            " certificate and its chain, or name its file (key = FILE)"
         )
     return found
 

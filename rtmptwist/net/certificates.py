@@ -7,7 +7,7 @@ Where they come from:
 |---|---|
 | `SelfMade` | a server without a certificate of its own: signs one for itself, once |
 | `OneFile` | one PEM file with key and chain in any order, or the key in a second file |
-| `Folder` | one such file for each host name |
+| `Folder` | one such file, or two, for each host name |
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rtmptwist.net.certificate import (
     SELF_MADE_FOR,
     Certificate,
     CertificateError,
+    KeyMismatch,
     make_certificate,
     pem_certificates,
     read_certificate,
@@ -34,6 +35,12 @@ DAY: Final = 86400.0
 
 REMINDER: Final = 21 * DAY
 "Seconds before its end from which on a certificate is warned of: ACME renews 30 days before."
+
+MISMATCH: Final = 10.0
+"""
+Seconds that key and certificate may belong to different ones before the log complains: they are
+replaced one after the other.
+"""
 
 SELF_MADE_NAME: Final = "certificate.pem"
 
@@ -68,10 +75,16 @@ class OneFile:
 @dataclass(frozen=True, slots=True)
 class Folder:
     """
-    Every `*.pem` in a folder, each with key and chain.
+    One certificate with its chain for each host name.
 
-    A client gets the one for the name that it asks for; without a name, or for an unknown one,
-    `default.pem`, or if there is none, the first by the alphabet.
+    | file | its key |
+    |---|---|
+    | `NAME.pem` | in the same file |
+    | `NAME.pem` | `NAME.key`, if there is such a file |
+    | `NAME/fullchain.pem` | `NAME/privkey.pem`: what certbot keeps in its folder `live` |
+
+    A client gets the one for the host name that it asks for, whatever its file is called; without a
+    name, or for an unknown one, that of `default`, or if there is none, the first by the alphabet.
     """
 
     path: Path
@@ -79,13 +92,23 @@ class Folder:
     def pairs(self) -> Sequence[Pair]:
         """Its files."""
         try:
-            found = [entry for entry in self.path.iterdir() if entry.suffix == ".pem"]
+            with os.scandir(self.path) as entries:
+                names = {entry.name for entry in entries if not entry.name.startswith(".")}
         except OSError as error:
             raise CertificateError(f"{self.path}: {error.strerror}") from error
+        found: dict[str, Pair] = {}
+        for name in names:
+            path = self.path / name
+            if path.suffix == ".pem":
+                key = path.with_suffix(".key")
+                found[path.stem] = path, key if key.name in names else path
+            elif _is_there(path / "fullchain.pem"):
+                found.setdefault(name, (path / "fullchain.pem", path / "privkey.pem"))
         if not found:
-            raise CertificateError(f"{self.path}: no file *.pem in this folder")
-        found.sort(key=lambda entry: (entry.name != "default.pem", entry.name))
-        return [(entry, entry) for entry in found]
+            raise CertificateError(
+                f"{self.path}: no file NAME.pem or NAME/fullchain.pem in this folder"
+            )
+        return [found[name] for name in sorted(found, key=lambda name: (name != "default", name))]
 
 
 class SelfMade:
@@ -162,9 +185,12 @@ class Changes:
         self._known[files] = stamps
         return True
 
-    def forget(self, *files: Path) -> None:
-        """They are gone: whatever is there next is a change."""
-        self._known.pop(files, None)
+    def forget_others(self, files: Iterable[tuple[Path, ...]]) -> None:
+        """All but these are gone: whatever is there next is a change."""
+        wanted = set(files)
+        for known in (self._known, self._moving):
+            for gone in known.keys() - wanted:
+                del known[gone]
 
 
 class Certificates:
@@ -182,7 +208,15 @@ class Certificates:
         self._source = source
         self._clock = clock
         self._changes = Changes()
-        self._held: dict[Pair, Certificate] = {}
+        self._held: dict[Path, Certificate] = {}
+        "By the file of the certificate; the default first."
+
+        self._missing: set[Path] = set()
+        "Those of them whose files were gone when we last looked."
+
+        self._mismatches: dict[Path, tuple[float, str]] = {}
+        "When to complain of one, and how."
+
         self._by_name: dict[str, Certificate] = {}
         self._reminded: dict[Path, int] = {}
         self._complaint = ""
@@ -194,7 +228,7 @@ class Certificates:
                 errors.append(str(error))
         if errors:
             raise CertificateError("\n".join(errors))
-        self._sort(self._held)
+        self._keep(self._held)
         self._remind()
 
     @property
@@ -217,7 +251,7 @@ class Certificates:
         Look at the files; return whether `all` has changed.
 
         What cannot be used is logged once, and what was there before stays. A change is taken over
-        when it is seen a second time.
+        when it is seen a second time; so is the end of a file.
         """
         changed = self._refresh()
         self._remind()
@@ -235,23 +269,42 @@ class Certificates:
         before = self.all
         for pair in pairs:
             if self._changes.look(*pair):
-                try:
-                    self._read(pair)
-                except CertificateError as error:
-                    self.log.error(
-                        "{error}; {what}",
-                        error=str(error),
-                        what="the old one stays in use" if pair in self._held else "it is not used",
-                    )
-        for pair in self._held.keys() - set(pairs):
-            self._changes.forget(*pair)
-        self._sort(pairs)
+                self._read_again(pair)
+        self._changes.forget_others(pairs)
+        paths = [path for path, _ in pairs]
+        self._complain(paths)
+        missing = self._held.keys() - set(paths)
+        self._keep(paths if missing <= self._missing else [*self._held, *paths])
+        self._missing = missing
         return self.all != before
+
+    def _read_again(self, pair: Pair) -> None:
+        path = pair[0]
+        self._mismatches.pop(path, None)
+        try:
+            self._read(pair)
+        except KeyMismatch as error:
+            self._mismatches[path] = self._clock() + MISMATCH, str(error)
+        except CertificateError as error:
+            self._say_unused(path, str(error))
+
+    def _complain(self, paths: Iterable[Path]) -> None:
+        """Of those that are still there and have not become right by themselves."""
+        now = self._clock()
+        for path in paths:
+            due, words = self._mismatches.get(path, (now + 1, ""))
+            if now >= due:
+                del self._mismatches[path]
+                self._say_unused(path, words)
+
+    def _say_unused(self, path: Path, words: str) -> None:
+        what = "the old one stays in use" if path in self._held else "it is not used"
+        self.log.error("{error}; {what}", error=words, what=what)
 
     def _read(self, pair: Pair) -> None:
         self._changes.note(*pair)
         certificate = read_certificate(*pair, now=self._clock())
-        self._held[pair] = certificate
+        self._held[certificate.path] = certificate
         self.log.info(
             "certificate {path} for {names}, until {end:%Y-%m-%d}",
             path=certificate.path,
@@ -261,9 +314,9 @@ class Certificates:
         for warning in certificate.warnings:
             self.log.warn("{warning}", warning=warning)
 
-    def _sort(self, pairs: Iterable[Pair]) -> None:
-        """Keep those of `pairs`, in their order; and all if none would be left."""
-        kept = {pair: self._held[pair] for pair in pairs if pair in self._held}
+    def _keep(self, paths: Iterable[Path]) -> None:
+        """Keep those of `paths`, in their order; and all if none would be left."""
+        kept = {path: self._held[path] for path in paths if path in self._held}
         self._held = kept or self._held
         self._by_name = {
             name: certificate
@@ -304,9 +357,20 @@ def _write_secret(path: Path, data: bytes) -> None:
         raise
 
 
+def _is_there(file: Path) -> bool:
+    """Also if we may not look: who reads it says why."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _stamps(files: Iterable[Path]) -> object:
     """What tells one state of files from another."""
-    return tuple(_stamp(file) for file in files)
+    return [_stamp(file) for file in dict.fromkeys(files)]
 
 
 def _stamp(file: Path) -> object:

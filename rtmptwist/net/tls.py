@@ -56,8 +56,11 @@ from rtmptwist.net.tunnel import Tunnel
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 "Of TLS 1.2; all of TLS 1.3 are good."
 
-RENEWAL_INTERVAL: Final = 10.0
-"Seconds between two looks at the files; a change is taken over with the second."
+RENEWAL_INTERVAL: Final = 1.0
+"""
+Seconds between two looks at the files; a change is taken over with the second. One costs 0.02 ms
+for each host name.
+"""
 
 TlsVersion = Literal["1.2", "1.3"]
 

@@ -109,6 +109,17 @@ def test_paths_are_seen_from_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load(Path("conf/site.ini")).server.state == tmp_path / "kept"
 
 
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """What they point to today is not what they point to after a renewal; folders are no help."""
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "cert1.pem").touch()
+    (tmp_path / "live").symlink_to("archive")
+    (tmp_path / "cert.pem").symlink_to("archive/cert1.pem")
+    for path in ("cert.pem", "live/cert1.pem", "live"):
+        text = f"{LEAST}[listener s]\nendpoint = tcp:1936\nserve = rtmps\ncertificate = {path}"
+        assert loaded(tmp_path, text).listeners[1].certificate == tmp_path / path
+
+
 @pytest.mark.parametrize(
     "text", [LEAST.encode("utf-8-sig"), LEAST.replace("\n", "\r\n").encode()], ids=["BOM", "CRLF"]
 )
@@ -224,6 +235,17 @@ takeover = any
             (
                 "site.ini:6: [listener two] tls_max: means nothing:"
                 " serve names neither rtmps nor rtmpts"
+            ),
+        ),
+        (
+            LEAST + "[listener two]\nendpoint = tcp:1936\nserve = rtmps\nkey = key.pem",
+            "site.ini:7: [listener two] key: means nothing without certificate = FILE",
+        ),
+        (
+            LEAST + "[listener x]\nendpoint = tcp:1\nserve = rtmps\nclient_certificate = required",
+            (
+                "site.ini:7: [listener x] client_certificate: required means nothing"
+                " without client_ca = FILE"
             ),
         ),
         (

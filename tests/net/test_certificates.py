@@ -11,6 +11,7 @@ import pytest
 from rtmptwist.net.certificate import SELF_MADE_FOR, CertificateError
 from rtmptwist.net.certificates import (
     DAY,
+    MISMATCH,
     Certificates,
     Changes,
     Folder,
@@ -65,6 +66,20 @@ def write(signed: Signed, path: Path) -> None:
     path.with_suffix(".new").replace(path)
 
 
+class Two:
+    """A certificate and its key, each with a file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.chain, self.key = folder / "fullchain.pem", folder / "privkey.pem"
+
+    def put(self, signed: Signed, *, chain: bool = True, key: bool = True) -> None:
+        """Replace one or both."""
+        if key:
+            signed.write(self.key, signed.key_pem())
+        if chain:
+            signed.write(self.chain, signed.pem, ROOT.pem)
+
+
 def name_of(certificates: Certificates, name: str | None) -> str:
     return certificates.for_name(name).path.stem
 
@@ -116,6 +131,32 @@ def test_of_two_for_one_name_the_one_that_lasts_longer_counts(tmp_path: Path) ->
     assert name_of(load(Folder(tmp_path)), "a.example") == "new"
 
 
+def test_a_folder_as_certbot_has_it_and_keys_apart(tmp_path: Path) -> None:
+    signed = {name: ROOT.sign(f"{name}.example") for name in "abc"}
+    for name in "ac":
+        (tmp_path / name).mkdir()
+        Two(tmp_path / name).put(signed[name])
+    signed["b"].write(tmp_path / "b.pem", signed["b"].pem, ROOT.pem)
+    signed["b"].write(tmp_path / "b.key", signed["b"].key_pem())
+    (tmp_path / "README").write_text("This directory contains your keys and certificates.")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / ".hidden.pem").write_text("half of a certificate")
+    certificates = load(Folder(tmp_path))
+    assert numbers(certificates) == [serial(signed[name]) for name in "abc"]
+    assert [pair[1].name for pair in Folder(tmp_path).pairs()] == [
+        "privkey.pem",
+        "b.key",
+        "privkey.pem",
+    ]
+
+
+def test_a_file_goes_before_a_folder_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Two(tmp_path / "a").put(ROOT.sign("a.example"))
+    (made,) = folder(tmp_path, a="a.example").values()
+    assert numbers(load(Folder(tmp_path))) == [serial(made)]
+
+
 def test_one_file_serves_every_name(tmp_path: Path) -> None:
     (made,) = folder(tmp_path, site="a.example").values()
     certificates = load(OneFile(tmp_path / "site.pem"))
@@ -149,7 +190,7 @@ def test_what_is_not_there_is_named(source: Source, words: str) -> None:
 
 
 def test_an_empty_folder_is_no_source(tmp_path: Path) -> None:
-    with pytest.raises(CertificateError, match=r"no file \*\.pem"):
+    with pytest.raises(CertificateError, match=r"no file NAME\.pem or NAME/fullchain\.pem"):
         load(Folder(tmp_path))
 
 
@@ -186,26 +227,61 @@ def test_a_new_file_is_taken_over_when_it_is_seen_again(tmp_path: Path, logs: Lo
     assert len(logs.lines()) == 2
 
 
+@pytest.mark.parametrize("looks", [1, 2, 5])
 def test_key_and_certificate_may_be_replaced_one_after_the_other(
-    tmp_path: Path, logs: Logs
+    tmp_path: Path, logs: Logs, looks: int
 ) -> None:
-    chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
+    """However often one looks meanwhile."""
+    time, files = Time(), Two(tmp_path)
     old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
-
-    def put(signed: Signed, *, only_key: bool = False) -> None:
-        signed.write(key, signed.key_pem())
-        if not only_key:
-            signed.write(chain, signed.pem, ROOT.pem)
-
-    put(old)
-    certificates = load(OneFile(chain, key))
-    put(new, only_key=True)
-    assert not certificates.refresh()
-    put(new)
+    files.put(old)
+    certificates = load(OneFile(files.chain, files.key), time)
+    files.put(new, chain=False)
+    for _ in range(looks):
+        time.now += 1
+        assert not certificates.refresh()
+    files.put(new)
     assert not certificates.refresh()
     assert certificates.refresh()
+    time.now += 2 * MISMATCH
+    assert not certificates.refresh()
     assert numbers(certificates) == [serial(new)]
     assert logs.lines("error") == []
+
+
+def test_a_pair_that_stays_at_odds_is_complained_of_once(tmp_path: Path, logs: Logs) -> None:
+    time, files = Time(), Two(tmp_path)
+    old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
+    files.put(old)
+    certificates = load(OneFile(files.chain, files.key), time)
+    files.put(new, chain=False)
+    for second in range(30):
+        assert bool(logs.lines("error")) is (second > MISMATCH + 1)
+        time.now += 1
+        assert not certificates.refresh()
+    (line,) = logs.lines("error")
+    assert line.startswith(f"{files.key}: the key belongs to none of the certificates in ")
+    assert line.endswith("; the old one stays in use")
+    assert numbers(certificates) == [serial(old)]
+
+
+def test_links_may_be_turned_to_other_files(tmp_path: Path) -> None:
+    """As certbot does."""
+    old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
+    links = {}
+    for kind in ("fullchain", "privkey"):
+        links[kind] = tmp_path / f"{kind}.pem"
+        for number, signed in enumerate((old, new), 1):
+            parts = [signed.pem, ROOT.pem] if kind == "fullchain" else [signed.key_pem()]
+            signed.write(tmp_path / f"{kind}{number}.pem", *parts)
+        links[kind].symlink_to(f"{kind}1.pem")
+    certificates = load(OneFile(links["fullchain"], links["privkey"]))
+    for kind, link in links.items():
+        link.unlink()
+        link.symlink_to(f"{kind}2.pem")
+    certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
 
 
 def test_a_broken_file_changes_nothing_and_is_logged_once(tmp_path: Path, logs: Logs) -> None:
@@ -213,11 +289,11 @@ def test_a_broken_file_changes_nothing_and_is_logged_once(tmp_path: Path, logs: 
     old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
     write(old, path)
     certificates = load(OneFile(path))
-    path.write_bytes(new.key_pem() + old.pem)
+    path.write_bytes(new.pem + new.key_pem()[:-50])
     for _ in range(5):
         assert not certificates.refresh()
     (line,) = logs.lines("error")
-    assert "belongs to none" in line
+    assert "no key in it" in line
     assert line.endswith("; the old one stays in use")
     assert numbers(certificates) == [serial(old)]
     write(new, path)
@@ -255,12 +331,82 @@ def test_files_come_to_a_folder_and_go(tmp_path: Path, logs: Logs) -> None:
     assert line.endswith("; it is not used")
 
     away = (tmp_path / "b.pem").rename(tmp_path / "b.off")
+    assert not certificates.refresh()
+    assert name_of(certificates, "b.example") == "b"
     assert certificates.refresh()
     assert name_of(certificates, "b.example") == "a"
     away.rename(tmp_path / "b.pem")
     certificates.refresh()
     assert certificates.refresh()
     assert name_of(certificates, "b.example") == "b"
+
+
+def test_who_vanishes_for_a_moment_stays_in_its_place(tmp_path: Path) -> None:
+    """A file may be removed before its successor is written."""
+    made = folder(tmp_path, default="a.example", b="b.example")
+    certificates = load(Folder(tmp_path))
+    (tmp_path / "default.pem").unlink()
+    assert not certificates.refresh()
+    made["default"] = ROOT.sign("a.example")
+    write(made["default"], tmp_path / "default.pem")
+    assert not certificates.refresh()
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(made["default"]), serial(made["b"])]
+
+
+def test_a_key_comes_to_a_folder(tmp_path: Path, logs: Logs) -> None:
+    """What was one file becomes two, and the other way round."""
+    (old,) = folder(tmp_path, a="a.example").values()
+    certificates = load(Folder(tmp_path))
+    new = ROOT.sign("a.example")
+    new.write(tmp_path / "a.pem", new.pem, ROOT.pem)
+    new.write(tmp_path / "a.key", new.key_pem())
+    assert not certificates.refresh()
+    assert numbers(certificates) == [serial(old)]
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
+    write(old, tmp_path / "a.pem")
+    (tmp_path / "a.key").unlink()
+    assert not certificates.refresh()
+    assert numbers(certificates) == [serial(new)]
+    assert certificates.refresh()
+    assert numbers(certificates) == [serial(old)]
+    assert logs.lines("error") == []
+
+
+def test_a_mismatch_that_is_gone_is_not_complained_of(tmp_path: Path, logs: Logs) -> None:
+    folder(tmp_path, a="a.example")
+    time = Time()
+    certificates = load(Folder(tmp_path), time)
+    ROOT.sign("b.example").write(tmp_path / "b.pem", ROOT.pem, ROOT.sign("b.example").key_pem())
+    for _ in range(2):
+        certificates.refresh()
+    (tmp_path / "b.pem").unlink()
+    time.now += 2 * MISMATCH
+    certificates.refresh()
+    assert logs.lines("error") == []
+
+
+def test_a_folder_that_may_no_longer_be_read_leaves_what_was_read(
+    tmp_path: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server began as root."""
+    (tmp_path / "a").mkdir()
+    files = Two(tmp_path / "a")
+    signed = ROOT.sign("a.example")
+    files.put(signed)
+    certificates = load(Folder(tmp_path))
+
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "open", denied)
+    for _ in range(3):
+        assert not certificates.refresh()
+    (line,) = logs.lines("error")
+    assert "may not read it; the old one stays in use" in line
+    assert numbers(certificates) == [serial(signed)]
 
 
 def test_a_folder_that_became_empty_leaves_what_was_read(tmp_path: Path, logs: Logs) -> None:
@@ -270,7 +416,7 @@ def test_a_folder_that_became_empty_leaves_what_was_read(tmp_path: Path, logs: L
     for _ in range(3):
         assert not certificates.refresh()
     (line,) = logs.lines("error")
-    assert line.endswith("no file *.pem in this folder; what was read stays in use")
+    assert line.endswith("fullchain.pem in this folder; what was read stays in use")
     (tmp_path / "bad.pem").write_text("nonsense")
     for _ in range(3):
         assert not certificates.refresh()
@@ -398,9 +544,9 @@ def test_nothing_is_left_of_a_certificate_that_could_not_be_written(
 def test_a_source_of_ones_own(tmp_path: Path) -> None:
     """Whatever lists pairs of files is one."""
 
-    class Two:
+    class Listed:
         def pairs(self) -> Sequence[Pair]:
             return [(tmp_path / "b.pem", tmp_path / "b.pem"), (tmp_path / "a.pem",) * 2]
 
     folder(tmp_path, a="a.example", b="b.example")
-    assert name_of(load(Two()), None) == "b"
+    assert name_of(load(Listed()), None) == "b"
