@@ -57,6 +57,7 @@ from rtmptwist.wire.events import Event, Handshaken, Result, StatusChange
 from rtmptwist.wire.handshake import ClientHandshake, HandshakeKind
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import State
+from rtmptwist.wire.swf import Swf
 
 __all__ = ["Info", "NetConnection", "NetStream", "Refusal", "connect"]
 
@@ -75,6 +76,7 @@ def connect(
     arguments: tuple[Value, ...] = (),
     endpoint: IStreamClientEndpoint | None = None,
     tls: IOpenSSLClientConnectionCreator | None = None,
+    swf: Swf | None = None,
     timeout: float = CONNECT_TIMEOUT,
 ) -> Deferred[NetConnection]:
     """
@@ -83,7 +85,8 @@ def connect(
     The URL's scheme is any of rtmp, rtmpe, rtmps, rtmpt, rtmpte, rtmpts. `properties` are added to
     the connect object, `arguments` follow it; `endpoint` replaces the host and port of the URL (a
     unix socket, a proxy); `tls` replaces the usual check of a server's certificate, see
-    `net.tls.client_tls`. Cancel the Deferred to give up.
+    `net.tls.client_tls`; `swf` is what we answer if the server demands SWF verification of players.
+    Cancel the Deferred to give up.
 
     Raises:
         ValueError: in the URL, at once.
@@ -93,7 +96,7 @@ def connect(
     where = Url.parse(url)
     kind = HandshakeKind.RTMPE if where.encrypted else HandshakeKind.DIGEST
     handshake = ClientHandshake(kind, random=os.urandom)
-    session = ClientSession(random=os.urandom, handshake=handshake)
+    session = ClientSession(random=os.urandom, handshake=handshake, swf=swf)
     connection = NetConnection(reactor, session)
     way = endpoint or HostnameEndpoint(reactor, where.host, where.port)
     if where.secure:

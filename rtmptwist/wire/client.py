@@ -12,19 +12,23 @@ from typing import Final
 
 from rtmptwist.amf.values import Value
 from rtmptwist.wire.command import Command
-from rtmptwist.wire.control import SetBufferLength, SetChunkSize
+from rtmptwist.wire.control import SetBufferLength, SetChunkSize, SwfVerificationRequest
 from rtmptwist.wire.errors import LimitExceeded, LocalProtocolError
-from rtmptwist.wire.events import Result, StatusChange
+from rtmptwist.wire.events import Control, Result, StatusChange
 from rtmptwist.wire.handshake import ClientHandshake
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
 from rtmptwist.wire.session import COMMAND_CHUNKS, STREAM_CHUNKS, Session, State
+from rtmptwist.wire.swf import Swf
 
 CLIENT_VERSION: Final = "FMLE/3.0 (compatible; rtmptwist)"
 "flashVer. Some servers choose by this prefix how they treat a publisher."
 
 CHUNK_SIZE: Final = 65_536
 "Bytes. Within what every server was seen to accept: nginx-rtmp refuses beyond 10 MiB."
+
+_SWF_VERSION: Final = 1
+"Of the SWF verification that anybody knows; what 2 wants, librtmp does not know either."
 
 _MEDIA_CHUNKS: Final = {MessageType.AUDIO: 4, MessageType.VIDEO: 6}
 
@@ -38,13 +42,18 @@ class ClientSession(Session):
         random: Callable[[int], bytes],
         limits: Limits | None = None,
         handshake: ClientHandshake | None = None,
+        swf: Swf | None = None,
     ) -> None:
-        """`handshake` chooses digest or RTMPE; left out, it is the one with digests."""
+        """
+        `handshake` chooses digest or RTMPE; left out, it is the one with digests. `swf` is the file
+        that we know if the server asks (SWF verification).
+        """
         shake = handshake or ClientHandshake(random=random)
         super().__init__(shake, limits or Limits())
         self._out.append(shake.start())
         self._transaction = 0
         self._open_calls: set[float] = set()
+        self._swf = swf
 
     # ---------------------------------------------------------------- requests
 
@@ -145,7 +154,7 @@ class ClientSession(Session):
 
     # ---------------------------------------------------------------- answers
 
-    def _command(self, command: Command) -> None:
+    def _command(self, command: Command, message: Message) -> None:  # noqa: ARG002 - as Session
         match command.name:
             case "_result" | "_error":
                 if command.transaction_id not in self._open_calls:
@@ -163,6 +172,16 @@ class ClientSession(Session):
                     self._emit(StatusChange(command.stream_id, dict(info)))
             case _:
                 self._emit(command)
+
+    def _told(self, event: Control) -> None:
+        if (
+            isinstance(event, SwfVerificationRequest)
+            and event.version <= _SWF_VERSION
+            and self._swf is not None
+            and self.swf_key is not None
+        ):
+            self.send_control(self._swf.response(self.swf_key))
+        self._emit(event)
 
     # ---------------------------------------------------------------- helpers
 

@@ -22,6 +22,7 @@ from rtmptwist.wire.control import (
     StreamDry,
     StreamEof,
     StreamIsRecorded,
+    SwfVerificationRequest,
     SwfVerificationResponse,
 )
 from rtmptwist.wire.handshake import CipherPair, HandshakeKind
@@ -162,6 +163,7 @@ Control = (
     | PingResponse
     | BufferEmpty
     | BufferReady
+    | SwfVerificationRequest
     | SwfVerificationResponse
 )
 

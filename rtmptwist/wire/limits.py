@@ -96,5 +96,11 @@ class Limits:
     open_calls: int = 64
     "Calls of ours that a peer has not answered yet."
 
+    swf_timeout: float = 5.0
+    """
+    From an accepted connect to the answer of SWF verification. Players answer as soon as they have
+    read the question; a tunnel over a bad network takes a second or two.
+    """
+
     swf_size: int = 64 << 20
     "Of a SWF file, inflated, whose hash we take: some kilobytes can claim to be gigabytes."

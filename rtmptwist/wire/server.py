@@ -21,6 +21,7 @@ from rtmptwist.wire.control import (
     SetPeerBandwidth,
     StreamBegin,
     StreamEof,
+    SwfVerificationRequest,
     WindowAcknowledgementSize,
 )
 from rtmptwist.wire.errors import LocalProtocolError, RemoteProtocolError
@@ -38,6 +39,7 @@ from rtmptwist.wire.events import (
 )
 from rtmptwist.wire.handshake import ServerHandshake
 from rtmptwist.wire.limits import Limits
+from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import COMMAND_CHUNKS, DEFAULT_WINDOW, STREAM_CHUNKS, Session, State
 from rtmptwist.wire.status import Status, StatusCode
 
@@ -90,6 +92,10 @@ class ServerSession(Session):
         super().__init__(ServerHandshake(random=random, versions=versions), limits or Limits())
         self._announce = chunk_size
         self._streams: dict[int, _NetStream] = {}
+        self._verifying = False
+        "A player's answer to SWF verification may still come."
+        self._held: list[Message] = []
+        "Commands that wait for it: a play, and whatever follows. Bounded by the rate of commands."
 
     # ---------------------------------------------------------------- answers
 
@@ -158,15 +164,35 @@ class ServerSession(Session):
         if stream is not None:
             stream.use, stream.name = _Use.NOTHING, ""
 
+    def demand_swf(self) -> None:
+        """
+        Ask a player to show that it knows a SWF file: a `SwfVerificationResponse` answers.
+
+        Plays, and the commands that follow them, wait for `settle_swf`; others do not. Without
+        a `swf_key` the client could not answer, and nothing is asked.
+        """
+        if self.swf_key is not None:
+            self._verifying = True
+            self.send_control(SwfVerificationRequest())
+
+    def settle_swf(self) -> None:
+        """The answer has come, or will not any more: go on with what waits for it."""
+        self._verifying = False
+        self._waiting.extendleft(reversed(self._held))
+        self._held.clear()
+
     def play_status(self, stream_id: int, status: Status) -> None:
         """Send an onPlayStatus, which is a data message (Play.Complete, Play.Switch)."""
         self.data(stream_id, "onPlayStatus", status.info())
 
     # -------------------------------------------------------------- commands
 
-    def _command(self, command: Command) -> None:
+    def _command(self, command: Command, message: Message) -> None:
         if self.state is State.HANDSHAKEN and command.name != "connect":
             raise RemoteProtocolError(f"{command.name[:64]!r} before a connect was accepted")
+        if self._verifying and (self._held or command.name == "play"):
+            self._held.append(message)
+            return
         answer = _COMMANDS.get(command.name)
         if answer is not None:
             answer(self, command)

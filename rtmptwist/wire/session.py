@@ -46,6 +46,7 @@ from rtmptwist.wire.events import (
     Call,
     CloseStream,
     Connect,
+    Control,
     Event,
     Handshaken,
     Pause,
@@ -137,6 +138,7 @@ class Handshake(Protocol):
     rest: bytes
     kind: HandshakeKind
     ciphers: CipherPair | None
+    swf_key: bytes | None
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes of the peer, return bytes to send."""
@@ -162,6 +164,9 @@ class Session(ABC):
 
         self.chunk_size = 128
         "Of what we send, in bytes."
+
+        self.swf_key: bytes | None = None
+        "Of the handshake: what answers of SWF verification are made with. None: there can be none."
 
         self._handshake: Handshake | None = handshake
         self._decrypt: Callable[[bytes], bytes] | None = None
@@ -257,6 +262,7 @@ class Session(ABC):
         self.state = State.HANDSHAKEN
         if handshake.ciphers is not None:
             self._decrypt = handshake.ciphers.decrypt
+        self.swf_key = handshake.swf_key
         rest = handshake.rest
         self.bytes_received = len(rest)
         self._waiting.extend(self._decoder.feed(rest))
@@ -324,7 +330,11 @@ class Session(ABC):
             case UnknownUserControl():
                 self.ignored += 1
             case _ if type(event) in _CONTROL_EVENTS:
-                self._emit(event)  # type: ignore[arg-type]  # the set narrows it
+                self._told(event)  # type: ignore[arg-type]  # the set narrows it
+
+    def _told(self, event: Control) -> None:
+        """The peer said something that matters to the owner."""
+        self._emit(event)
 
     def _command_message(self, message: Message) -> None:
         limits = self.limits
@@ -342,11 +352,11 @@ class Session(ABC):
                 raise
             self.ignored += 1
             return
-        self._command(command)
+        self._command(command, message)
 
     @abstractmethod
-    def _command(self, command: Command) -> None:
-        """What a command of the peer means; each role has its own answer."""
+    def _command(self, command: Command, message: Message) -> None:
+        """What a command of the peer, which came as `message`, means to this role."""
 
     # ------------------------------------------------------------------ out
 

@@ -6,9 +6,11 @@ import random
 
 from rtmptwist.wire.client import ClientSession
 from rtmptwist.wire.events import Decision, Event, Handshaken
+from rtmptwist.wire.handshake import ClientHandshake, HandshakeKind
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.server import ServerSession
 from rtmptwist.wire.session import Session
+from rtmptwist.wire.swf import Swf
 
 
 def randomness(seed: int = 7) -> random.Random:
@@ -19,8 +21,17 @@ def randomness(seed: int = 7) -> random.Random:
 class SessionPair:
     """Moves bytes both ways and keeps the events of both sides."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.client = ClientSession(random=randomness(1).randbytes, limits=limits)
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        kind: HandshakeKind = HandshakeKind.DIGEST,
+        swf: Swf | None = None,
+    ) -> None:
+        """`kind` of handshake, and what the client knows, if it is asked."""
+        random = randomness(1).randbytes
+        handshake = ClientHandshake(kind, random=random)
+        self.client = ClientSession(random=random, limits=limits, handshake=handshake, swf=swf)
         self.server = ServerSession(random=randomness(2).randbytes, limits=limits)
         self.heard_by_client: list[Event] = []
         self.heard_by_server: list[Event] = []
