@@ -16,6 +16,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
+from rtmptwist.wire.swf import Swf
 
 _NO_NAME: Final = "The stream has no name."
 
@@ -26,13 +27,21 @@ class Application:
     log = Logger()
 
     def __init__(
-        self, name: str, settings: StreamSettings, clock: IReactorTime, *, host: str = ""
+        self,
+        name: str,
+        settings: StreamSettings,
+        clock: IReactorTime,
+        *,
+        host: str = "",
+        swfs: tuple[Swf, ...] = (),
     ) -> None:
         self.name = name
         self.host = host
         "The virtual host it belongs to; empty: that of all hosts that have none of their own."
         self.settings = settings
         "Of streams that begin from now on; running ones keep theirs."
+        self.swfs = swfs
+        "Files of which players must know one (SWF verification); none: it is not asked for."
         self.streams: dict[str, LiveStream] = {}
         self.outlets: list[Outlet] = []
         "Who takes its streams besides viewers."

@@ -28,7 +28,9 @@ from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
+from rtmptwist.net.verification import Verification
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
+from rtmptwist.wire.control import SwfVerificationResponse
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
 from rtmptwist.wire.events import (
     Call,
@@ -78,6 +80,7 @@ class ServerConnection(Protocol):
         self.target: ConnectTarget | None = None
         self.visitor: Visitor | None = None
         self.account: Account | None = None
+        self.verification = Verification(session)
         self.id = 0
         "By which operators call it; no other of this process ever has the same."
         self.address = ""
@@ -183,10 +186,14 @@ class ServerConnection(Protocol):
                 return
             events = session.receive(b"")
 
+    @property
+    def _publishing(self) -> list[Publishing]:
+        return [s for s in self.streams.values() if isinstance(s, Publishing)]
+
     def _meant(self, message: Message) -> Publishing | None:
         """Some encoders send metadata on stream 0: it is meant for their only stream."""
         if message.stream_id == 0:
-            publishing = [s for s in self.streams.values() if isinstance(s, Publishing)]
+            publishing = self._publishing
             if len(publishing) == 1:
                 return publishing[0]
         return None
@@ -219,6 +226,9 @@ class ServerConnection(Protocol):
                 if isinstance(stream, Playing):
                     self.send()
                     stream.subscriber.receive(audio=event.audio, video=event.video)
+            case SwfVerificationResponse():
+                if why := self.verification.heard(event):
+                    self._reject(why)
 
     # ------------------------------------------------------------- decisions
 
@@ -308,7 +318,7 @@ class ServerConnection(Protocol):
         """
         transport: Any = self.transport
         reader = self._reader
-        publishing = [s for s in self.streams.values() if isinstance(s, Publishing)]
+        publishing = self._publishing
         publishes = (
             bool(publishing) and self._turn is None and self.session.state is State.CONNECTED
         )
@@ -379,6 +389,15 @@ class ServerConnection(Protocol):
             self.session.status(0, Status(StatusCode.CONNECT_CLOSED, reason))
         self.finish(reason)
 
+    def _reject(self, reason: str) -> None:
+        """Close although it was let in, and tell the client so as servers do."""
+        code = StatusCode.CONNECT_REJECTED
+        self.log.info(
+            "{peer}: rejected: {code}: {reason}", peer=self.peer, code=str(code), reason=reason
+        )
+        self.session.status(0, Status(code, reason))
+        self.finish(reason)
+
     def abort(self, reason: str) -> None:
         """Close at once: the peer does not read anyway."""
         if not self._lost:
@@ -434,10 +453,16 @@ class ServerConnection(Protocol):
             allowed = limits.handshake_timeout + limits.connect_timeout
             if now - self.since > allowed:
                 self.abort(f"no connect within {allowed:g} s")
+        elif self._turn is None and (  # else its answer may be there, unread
+            why := self.verification.overdue(now, publishes=bool(self._publishing))
+        ):
+            self._reject(why)
         else:
             for stream_id, stream in tuple(self.streams.items()):
                 if self.streams.get(stream_id) is stream:  # the end of one may end another
                     stream.sweep(now)
+            if session.more:  # it waited for an answer that did not come
+                self.dataReceived(b"")
 
 
 def _name_of(address: str, port: int | None) -> str:

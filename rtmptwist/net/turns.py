@@ -47,6 +47,7 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
     account = await connection.ask(connection.gate.login(visitor), _let_go)
     connection.target, connection.visitor, connection.account = target, visitor, account
     connection.session.accept(event)
+    connection.verification.demand(application.swfs, connection.clock.seconds())
     connection.mind_transport()
     agent = event.properties.get("flashVer")
     connection.log.info(
@@ -181,6 +182,8 @@ async def _allowed(
     except Refused as refused:  # the name itself said another host
         words = refused.status.description.replace(name.path, redacted(name.path))
         raise Refused(code, words) from refused
+    if action is Action.PLAY and (why := connection.verification.objection(application.swfs)):
+        raise Refused(StatusCode.PLAY_FAILED, why)
     request = Request(action, visitor, application, rest, name.query, name.doubled)
     grant = await connection.ask(account.authorize(request), _too_late)
     above = name.path.removesuffix(rest)
