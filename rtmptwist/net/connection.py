@@ -466,8 +466,8 @@ class ServerConnection(Protocol):
 
 
 def _name_of(address: str, port: int | None) -> str:
-    """A peer, for logs."""
-    if port is None:
+    """A peer, for logs. Proxies do not tell the port, or 0."""
+    if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 

@@ -9,6 +9,9 @@ One port for all: the first byte of a connection says what it speaks, `serve` sa
 What is not welcome is refused with words that say what would have to change: in the log, and to
 HTTP clients in an answer. Until the first byte is there a visitor costs little, and not for long.
 What costs much, the handshakes of RTMPE and TLS, one address may not ask for too often.
+
+Behind a `haproxy:` endpoint a visitor counts for the proxy until that byte; then the proxy has said
+for whom it comes.
 """
 
 from __future__ import annotations
@@ -49,6 +52,9 @@ _BY_FIRST_BYTE: Final = {
     0x16: Speech.TLS,
     **dict.fromkeys(b"GPHODTC", Speech.HTTP),
 }
+
+_PROXY: Final = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
+"How version 1 and 2 of the PROXY protocol begin; where it is expected, Twisted takes it off."
 
 _HTTP_REFUSAL: Final = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
@@ -109,33 +115,34 @@ class Visitor(Protocol):
 
         self.since = door.clock.seconds()
         self._inner: IProtocol | None = None
+        self._ended = False
+        "By us."
 
     def connectionMade(self) -> None:
         """Twisted: somebody is there."""
-        transport: Any = self.transport
-        self.address = self.peer = host_of(transport.getPeer())
-        try:
-            self._door.registry.admit(self)
-        except Refused:
-            transport.abortConnection()
+        self._admit()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: the first bytes; the later ones do not come this way."""
         transport: Any = self.transport
-        if not data:
+        if not data or self._ended:
             return
         door = self._door
-        speech = _BY_FIRST_BYTE.get(data[0])
+        if host_of(transport.getPeer()) != self.address:
+            door.registry.leave(self)
+            if not self._admit():
+                return
+        speech = _BY_FIRST_BYTE.get(data[0]) if not data.startswith(_PROXY) else None
         room = door.rooms.get(speech) if speech is not None else None
         if room is None or speech is None:
-            self._turn_away(data[0], speech)
+            self._turn_away(data, speech)
             return
         if self._asks_too_often(speech):
-            transport.abortConnection()
+            self._abort()
             return
         inner = room.buildProtocol(transport.getPeer())
         if inner is None:
-            self._turn_away(data[0], speech)
+            self._turn_away(data, speech)
             return
         self._inner = inner
         if speech is not Speech.HTTP:  # RTMP counts itself in, and so does the door inside TLS
@@ -147,11 +154,16 @@ class Visitor(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: it is gone."""
-        self._door.registry.leave(self)
+        door = self._door
+        transport: Any = self.transport
+        door.registry.leave(self)
         if self._inner is not None:
             self._inner.connectionLost(reason)
         elif reason.check(SSL.Error):
             self.log.info("{address} left: {reason}", address=self.address, reason=in_words(reason))
+        elif transport.disconnecting and not self._ended and not door.inside:
+            # nobody between the socket and us closes but what reads the PROXY protocol
+            door.registry.refusals.note(Reason.NOT_SERVED, self.address, _NO_PROXY)
 
     def sweep(self, now: float) -> None:
         """Once a second: is it ever going to say something?"""
@@ -161,15 +173,30 @@ class Visitor(Protocol):
                 address=self.address,
                 patience=self._door.patience,
             )
-            transport: Any = self.transport
-            transport.abortConnection()
+            self._abort()
 
     def leave(self) -> None:
         """The server stops: nothing is owed to a visitor."""
         transport: Any = self.transport
+        self._ended = True
         if self._inner is not None:
             transport.unregisterProducer()  # an HTTP channel is one, and would keep it open
         transport.loseConnection()
+
+    def _admit(self) -> bool:
+        """Count it in, by the address that it has now, unless there are too many."""
+        transport: Any = self.transport
+        self.address = self.peer = host_of(transport.getPeer())
+        try:
+            self._door.registry.admit(self)
+        except Refused:
+            self._abort()
+        return not self._ended
+
+    def _abort(self) -> None:
+        transport: Any = self.transport
+        self._ended = True
+        transport.abortConnection()
 
     def _asks_too_often(self, speech: Speech) -> bool:
         """Whether its address wants more of what costs us much than it may; the log hears of it."""
@@ -184,10 +211,11 @@ class Visitor(Protocol):
         )
         return True
 
-    def _turn_away(self, first: int, speech: Speech | None) -> None:
+    def _turn_away(self, data: bytes, speech: Speech | None) -> None:
         door = self._door
         transport: Any = self.transport
-        words = _advice(first, speech, door)
+        self._ended = True
+        words = _advice(data, speech, door)
         door.registry.refusals.note(Reason.NOT_SERVED, self.address, words)
         if speech is Speech.HTTP:
             body = words.encode()
@@ -195,12 +223,14 @@ class Visitor(Protocol):
         transport.loseConnection()
 
 
-def _advice(first: int, speech: Speech | None, door: FrontDoor) -> str:
+def _advice(data: bytes, speech: Speech | None, door: FrontDoor) -> str:
     """Why somebody is turned away, and what would have to change."""
     where = f"listener {door.name}".strip()
     inside = f" inside {door.inside}" if door.inside else ""
+    if data.startswith(_PROXY):
+        return f"the PROXY protocol{inside}, on {where}: let its endpoint begin with haproxy:"
     if speech is None:
-        return f"first byte 0x{first:02x}{inside} is neither RTMP nor TLS nor HTTP, on {where}"
+        return f"first byte 0x{data[0]:02x}{inside} is neither RTMP nor TLS nor HTTP, on {where}"
     said = f"{speech}{inside} is not served by {where}"
     if not door.inside and set(door.rooms) == {Speech.TLS}:
         return f"{said}, only TLS: use rtmps:// or https:// there"
@@ -219,6 +249,11 @@ _KEYS: Final = {
     (Speech.RTMPE, "HTTP"): "rtmpte",
 }
 "What a listener would have to serve, by what is spoken and what that is in."
+
+_NO_PROXY: Final = (
+    "no PROXY header came first, which a haproxy: endpoint expects: add send-proxy to the proxy's"
+    " configuration, or take haproxy: out of ours"
+)
 
 _COSTLY: Final = {
     Speech.RTMPE: (Reason.RTMPE, "rtmpe_handshakes"),

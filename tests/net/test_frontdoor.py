@@ -55,13 +55,23 @@ class Room:
 class House:
     """A door with all rooms, or some."""
 
-    def __init__(self, *speeches: Speech, inside: str = "", connections: int = 10) -> None:
+    def __init__(
+        self,
+        *speeches: Speech,
+        inside: str = "",
+        connections: int = 10,
+        connections_per_address: int = 256,
+    ) -> None:
         self.clock = Clock()
         self.rates = {
             Speech.RTMPE: AddressRate(self.clock, 1),
             Speech.TLS: AddressRate(self.clock, 2),
         }
-        limits = Limits(connections=connections, trusted=(ip_network("127.0.0.0/8"),))
+        limits = Limits(
+            connections=connections,
+            connections_per_address=connections_per_address,
+            trusted=(ip_network("127.0.0.0/8"),),
+        )
         self.registry = Registry((), limits, self.clock)
         self.rooms = {speech: Room() for speech in speeches or tuple(Speech)}
         self.door = FrontDoor(
@@ -200,6 +210,71 @@ def test_a_room_that_takes_nobody_counts_as_closed() -> None:
     house.door.rooms[Speech.RTMP] = Room(full=True)
     said, _ = words_of(house, b"\x03")
     assert said.startswith("RTMP is not served")
+
+
+# ---------------------------------------------------------------- the PROXY protocol
+
+
+def test_who_comes_through_a_proxy_counts_for_itself_as_soon_as_it_is_known() -> None:
+    """The header comes after the connection, and changes what the transport says of its peer."""
+    house = House(connections_per_address=1)
+    visitor, transport = house.visit()
+    transport.peerAddr = IPv4Address("TCP", "203.0.113.9", 7)
+    visitor.dataReceived(b"P")
+    assert visitor.address == "203.0.113.9"
+    second, _ = house.visit()  # the proxy's own address is free again
+    assert house.registry.connections == {visitor, second}
+    visitor.connectionLost(connectionDone)
+    assert house.registry.connections == {second}
+
+
+def test_who_is_one_too_many_is_refused_as_soon_as_it_is_known(logs: Logs) -> None:
+    house = House(connections_per_address=1)
+    transports = []
+    for _ in range(2):
+        visitor, transport = house.visit()
+        transport.peerAddr = IPv4Address("TCP", "203.0.113.9", 7)
+        visitor.dataReceived(b"POST")
+        visitor.dataReceived(b" /open/1")
+        transports.append(transport)
+    assert [transport.disconnected for transport in transports] == [False, True]
+    assert len(house.rooms[Speech.HTTP].made) == 1
+    assert logs.about("203.0.113.9 refused: 1 connections from 203.0.113.9 are open")
+
+
+def test_a_proxy_that_does_not_say_for_whom_it_comes(logs: Logs) -> None:
+    """Twisted closes its connection; that it did so for us to tell why is all we hear."""
+    visitor, transport = House().visit()
+    transport.loseConnection()
+    visitor.connectionLost(connectionDone)
+    [line] = logs.lines("warn")
+    assert line == (
+        "192.0.2.1 refused: no PROXY header came first, which a haproxy: endpoint expects: add"
+        " send-proxy to the proxy's configuration, or take haproxy: out of ours"
+    )
+
+
+@pytest.mark.parametrize("inside", ["", "TLS", "HTTP"])
+def test_other_ends_need_no_such_words(inside: str, logs: Logs) -> None:
+    house = House(inside=inside)
+    silent, _ = house.visit()
+    silent.sweep(99.0)
+    leaving, _ = house.visit()
+    leaving.leave()
+    gone, transport = house.visit()
+    if inside:
+        transport.loseConnection()
+    for visitor in silent, leaving, gone:
+        visitor.connectionLost(connectionDone)
+    assert logs.about("PROXY") == []
+
+
+@pytest.mark.parametrize(
+    "first", [b"PROXY TCP4 192.0.2.1", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"], ids=["v1", "v2"]
+)
+def test_a_proxy_that_says_it_to_who_does_not_expect_it(first: bytes) -> None:
+    said, _ = words_of(House(), first)
+    assert said == "the PROXY protocol, on listener main: let its endpoint begin with haproxy:"
 
 
 # ------------------------------------------------------------------- what costs much
