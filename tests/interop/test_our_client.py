@@ -12,8 +12,10 @@ from rtmptwist.wire.message import Message
 from tests.support.guests import Guest, visiting
 from tests.support.programs import SAMPLES, programs, serve
 from tests.support.reactor import reactor_test
+from tests.support.tables import Cell
+from tests.support.variants import LISTENERS, VARIANTS, url
 
-from .test_variants import LISTENERS, VARIANTS, url
+from .test_variants import TITLE
 
 pytestmark = pytest.mark.interop
 
@@ -31,7 +33,7 @@ def has(viewer: Guest, count: int) -> bool:
 
 
 @pytest.mark.parametrize("sent_by", VARIANTS)
-def test_publish_by_one_play_by_all(sent_by: str) -> None:
+def test_publish_by_one_play_by_all(sent_by: str, cell: Cell) -> None:
     """Bit-exact, timestamps included; six viewers at once."""
     sent = messages()
     with programs() as started:
@@ -42,7 +44,7 @@ def test_publish_by_one_play_by_all(sent_by: str) -> None:
             async with AsyncExitStack() as stack:
                 guests = {
                     variant: await stack.enter_async_context(
-                        visiting(url(site, variant, "").removesuffix("/live/"))
+                        visiting(url(site, variant, "").rstrip("/"))
                     )
                     for variant in VARIANTS
                 }
@@ -52,8 +54,10 @@ def test_publish_by_one_play_by_all(sent_by: str) -> None:
                     publisher.send(message)
                 await publisher.settle()
                 for variant, viewer in viewers.items():
+                    cell.at(TITLE, sent_by, variant)
                     await viewer.until(partial(has, viewer, len(sent)))
                     got = [(m.type, m.timestamp, m.payload) for m in viewer.media]
                     assert got == [(m.type, m.timestamp, m.payload) for m in sent], variant
+                    cell.found("ours")
 
         relay()

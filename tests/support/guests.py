@@ -27,7 +27,7 @@ from rtmptwist.wire.message import Message, MessageType
 
 reactor: Any = _reactor
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 30.0
 "Seconds in which what a test waits for has to come."
 
 

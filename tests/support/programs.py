@@ -20,6 +20,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from rtmptwist.net.certificates import SELF_MADE_NAME
+
 SAMPLES = Path(__file__).parent.parent / "media_samples"
 
 PATIENCE = 60.0
@@ -105,6 +107,10 @@ class Programs:
         self._runs.append(run)
         return run
 
+    def folder(self) -> Path:
+        """A folder that vanishes with everything else."""
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
     def file(self, extension: str) -> Path:
         """A name for a file that vanishes with everything else."""
         self._files += 1
@@ -131,8 +137,11 @@ def programs() -> Iterator[Programs]:
 class Site:
     """The real server, started by twistd from a configuration file."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, folder: Path) -> None:
         self.run = run
+        self.certificate = folder / SELF_MADE_NAME
+        "What it signs for itself when it serves TLS."
+
         self.ports: dict[str, int] = {}
         "Bound ports by listener name."
 
@@ -146,7 +155,7 @@ class Site:
             errors="replace"
         )
 
-    def wait_for(self, words: str, patience: float = 15.0, *, times: int = 1) -> None:
+    def wait_for(self, words: str, patience: float = 30.0, *, times: int = 1) -> None:
         """Wait until its log contains so many lines that match."""
         deadline = time.monotonic() + patience
         while len(re.findall(words, self.log())) < times:
@@ -168,18 +177,20 @@ def serve(started: Programs, application: str = AT_ONCE, listeners: str = LISTEN
     """
     Start the server with one application `live`; waits until it listens.
 
-    `application` is what stands in its section, and what further sections there are.
+    `application` is what stands in its section, and what further sections there are. Unless it
+    begins with who may publish, anyone may.
     """
-    folder = Path(tempfile.mkdtemp(dir=started._folder))
+    folder = started.folder()
     config = folder / "site.ini"
+    publish = "" if application.startswith("publish") else "publish = anyone\n"
     config.write_text(
-        f"[server]\nstate = {folder}\n\n{listeners}\n[app live]\npublish = anyone\n{application}"
+        f"[server]\nstate = {folder}\n\n{listeners}\n[app live]\n{publish}{application}"
     )
     twistd = Path(sys.executable).with_name("twistd")
     run = started.start(
         twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config, PYTHONUNBUFFERED="1"
     )
-    site = Site(run)
+    site = Site(run, folder)
     for name in re.findall(r"^\[listener (\S+)\]", listeners, re.MULTILINE):
         site.wait_for(rf"listener {name}: .*:\d+")
         found = re.search(rf"listener {name}: .*?:(\d+)\b", site.log())
@@ -217,11 +228,11 @@ def parse_packets(output: bytes) -> list[Packet]:
     ]
 
 
-def player(ffmpeg: str, url: str) -> Sequence[str]:
+def player(ffmpeg: str, url: str, *before: str) -> Sequence[str]:
     """A command that plays to the end and prints every packet's hash."""
     return [
-        ffmpeg, "-v", "error", "-nostdin", "-i", url, "-map", "0:v?", "-map", "0:a?",
-        "-c", "copy", "-copyts", "-f", "framemd5", "-",
+        ffmpeg, "-v", "error", "-nostdin", *before, *_unchecked(url), "-i", url, "-map", "0:v?",
+        "-map", "0:a?", "-c", "copy", "-copyts", "-f", "framemd5", "-",
     ]  # fmt: skip
 
 
@@ -229,8 +240,13 @@ def publisher(ffmpeg: str, source: str | Path, url: str, *before: str) -> Sequen
     """A command that publishes a file as it is."""
     return [
         ffmpeg, "-v", "error", "-nostdin", *before, "-i", str(source), "-map", "0:v?",
-        "-map", "0:a?", "-c", "copy", "-copyts", "-f", "flv", url,
+        "-map", "0:a?", "-c", "copy", "-copyts", *_unchecked(url), "-f", "flv", url,
     ]  # fmt: skip
+
+
+def _unchecked(url: str) -> Sequence[str]:
+    """The certificates of tests are signed by themselves."""
+    return ["-tls_verify", "0"] if url.startswith("rtmps:") else []
 
 
 def publishing(started: Programs, source: Path, url: str, speed: float, until: float = 0.1) -> Run:

@@ -45,22 +45,32 @@ class Watcher:
         return 1 if self.kind == RTMP2SRC else 0
 
 
-def watch(started: Programs, kind: str, url: str) -> Watcher:
-    """Let a player play; the test is skipped if there is none of that kind."""
-    if kind == FFMPEG9:
-        return Watcher(kind, started.start(*player(ffmpeg9(), url)))
-    if kind == FFMPEG5:
-        return Watcher(kind, started.start(*player(program("ffmpeg"), url)))
+def watch(started: Programs, kind: str, url: str, *options: str, **environment: str) -> Watcher:
+    """
+    Let a player play; the test is skipped if there is none of that kind.
+
+    `options` and `environment` are for FFmpeg alone.
+    """
+    if kind in (FFMPEG9, FFMPEG5):
+        command = player(ffmpeg_of(kind), url, *options)
+        return Watcher(kind, started.start(*command, **environment))
     file = started.file("flv")
     if kind == RTMPDUMP:
         run = started.start(program("rtmpdump"), "-q", "-v", "-r", url, "-o", file)
         return Watcher(kind, run, file)
-    location = f"location={url}" + (" live=1" if kind == RTMPSRC else "")
+    source = {
+        RTMPSRC: (RTMPSRC, f"location={url} live=1"),
+        RTMP2SRC: (RTMP2SRC, f"location={url}", "tls-validation-flags=0"),
+    }[kind]
     run = started.start(
-        *(program("gst-launch-1.0"), "-q", kind, location),
-        *("!", "filesink", f"location={file}"),
+        *(program("gst-launch-1.0"), "-q", *source, "!", "filesink", f"location={file}")
     )
     return Watcher(kind, run, file)
+
+
+def ffmpeg_of(kind: str) -> str:
+    """The program; the test is skipped if it is not there."""
+    return ffmpeg9() if kind == FFMPEG9 else program("ffmpeg")
 
 
 def by_stream(found: list[Packet]) -> dict[str, list[Packet]]:
