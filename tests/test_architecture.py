@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 CORE = {"amf", "wire", "media"}
 MIDDLE = CORE | {"live"}
-EDGES = MIDDLE | {"net", "auth", "interfaces"}
+EDGES = MIDDLE | {"net", "auth", "disk", "interfaces"}
 UPPER = {"web", "inlets", "outlets", "hooks", "cluster"}
 
 ROOMS: dict[str, set[str]] = {
@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "interfaces": MIDDLE,
     "net": MIDDLE,
     "auth": MIDDLE,
+    "disk": set(),
     **dict.fromkeys(UPPER, EDGES),
     "plugins": {"interfaces"},
     "config": set(),

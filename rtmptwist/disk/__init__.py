@@ -1,0 +1,1 @@
+"""Files: work that blocks, done in a few threads, and paths that stay inside their folder."""

@@ -1,0 +1,272 @@
+"""
+Work that blocks, in a few threads: in order for each file, without making anybody else wait.
+
+A recorder has some KB for each of its files every second, so what costs is not the writing but the
+trips from thread to thread: jobs are handed over once in a turn of the reactor, for all lanes
+together, and what came of them comes back together. One thread serves all lanes as long as it keeps
+up; when it does not, because one disk is slow, others go on where it hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+R = TypeVar("R")
+
+SHARE: Final = 16
+"Lanes that one thread is thought to serve at once."
+
+REPORT: Final = 0.05
+"Seconds after which a thread that has more to do tells what it has done,"
+
+PATIENCE: Final = 0.05
+"and after which what no thread has looked at yet gets another one, for a disk may hang."
+
+
+class TooSlow(Exception):
+    """More waits for a disk than may wait."""
+
+
+class _Job(NamedTuple):
+    work: Callable[[], Any]
+    done: Callable[[Any], object] | None
+    size: int
+
+
+class _Outcome(NamedTuple):
+    lane: Lane
+    job: _Job | None
+    "None: the lane has nothing to do any more."
+    result: Any
+    error: Exception | None
+
+
+class Lane:
+    """The jobs of one file, done one after the other."""
+
+    __slots__ = ("_disk", "_failed", "broken", "jobs", "waiting")
+
+    def __init__(self, disk: Disk, failed: Callable[[Exception], object]) -> None:
+        self._disk = disk
+        self._failed = failed
+        self.jobs: deque[_Job] = deque()
+        self.broken = False
+        "A job has failed, and nobody has been told yet."
+        self.waiting = 0
+        "Bytes."
+
+    def put(
+        self,
+        work: Callable[[], R],
+        done: Callable[[R], object] | None = None,
+        size: int = 0,
+    ) -> None:
+        """
+        Do some work after all that was put here before, and tell the result.
+
+        When it raises, what has not begun is dropped, and `failed` of the lane is told instead.
+        `size`: bytes that wait for it.
+        """
+        self._disk.take(self, _Job(work, done, size))
+
+    def call(self, work: Callable[[], R]) -> Deferred[R]:
+        """Do some work in its turn; what it raises concerns nobody else."""
+        result: Deferred[R] = Deferred()
+
+        def attempt() -> R | Failure:
+            try:
+                return work()
+            except Exception:
+                return Failure()
+
+        self.put(attempt, result.callback)
+        return result
+
+    def clear(self) -> None:
+        """Drop what has not begun, and tell nobody."""
+        while True:
+            try:
+                job = self.jobs.popleft()
+            except IndexError:
+                return
+            self.release(job.size)
+
+    def release(self, size: int) -> None:
+        """So many bytes do not wait any more."""
+        self.waiting -= size
+        self._disk.waiting -= size
+
+    @property
+    def queued(self) -> int:
+        """Bytes for jobs that have not begun."""
+        return sum(job.size for job in self.jobs.copy())
+
+    def fail(self, error: Exception) -> None:
+        """Drop what has not begun, and tell why."""
+        self.clear()
+        self._failed(error)
+
+
+class Disk:
+    """The threads. All is called from the reactor's thread, but for the work itself."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, threads: int, bound: int) -> None:
+        """`bound`: bytes that may wait in all lanes; beyond it the fullest lane fails."""
+        self.waiting = 0
+        "Bytes, in all lanes."
+        self._reactor = reactor
+        self._most = threads
+        self._bound = bound
+        self._busy: set[Lane] = set()
+        "Lanes that have something to do, or have just done it."
+        self._ready: deque[Lane] = deque()
+        "Those of them that no thread has looked at yet."
+        self._bells: SimpleQueue[bool] = SimpleQueue()
+        self._threads = 0
+        self._running = 0
+        self._turn: IDelayedCall | None = None
+        "Wakes threads for what came in this turn of the reactor,"
+        self._watch: IDelayedCall | None = None
+        "and again for what is left of it."
+        self._idle: list[Deferred[None]] = []
+
+    def lane(self, failed: Callable[[Exception], object]) -> Lane:
+        """A lane of its own for a file. It is told when a job has failed."""
+        return Lane(self, failed)
+
+    def idle(self) -> Deferred[None]:
+        """Fires when nothing is left to do."""
+        idle: Deferred[None] = Deferred()
+        if self._busy:
+            self._idle.append(idle)
+        else:
+            idle.callback(None)
+        return idle
+
+    def close(self) -> None:
+        """Let the threads end, once they have done what they are doing."""
+        for _ in range(self._threads):
+            self._bells.put(False)
+        self._threads = 0
+        for timer in (self._turn, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._turn = self._watch = None
+
+    # ----------------------------------------------------- in the reactor's thread
+
+    def take(self, lane: Lane, job: _Job) -> None:
+        """A lane has another job."""
+        lane.jobs.append(job)
+        lane.waiting += job.size
+        self.waiting += job.size
+        if lane not in self._busy:
+            self._busy.add(lane)
+            self._ready.append(lane)
+            if self._turn is None:
+                self._turn = self._reactor.callLater(0, self._on_turn)
+        if job.size and self.waiting > self._bound:
+            fullest = max(self._busy, key=lambda lane: lane.queued)
+            fullest.fail(TooSlow(f"the disk is too slow: {fullest.waiting} bytes waited for it"))
+
+    def _on_turn(self) -> None:
+        self._turn = None
+        self._wake()
+        if self._watch is None:
+            self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
+
+    def _on_watch(self) -> None:
+        self._watch = None
+        if self._ready:
+            self._wake()
+            self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
+
+    def _wake(self) -> None:
+        """Let as many threads go to work as it needs."""
+        wanted = min(1 + len(self._ready) // SHARE, self._most - self._running)
+        for _ in range(wanted if self._ready else 0):
+            self._running += 1
+            if self._running > self._threads:
+                self._threads += 1
+                self._start()
+            self._bells.put(True)
+
+    def _start(self) -> None:
+        # a thread that hangs in a system call must not keep the process from ending
+        threading.Thread(target=self._serve, name="disk", daemon=True).start()
+
+    def _settle(self, outcomes: list[_Outcome], more: bool) -> None:
+        """A thread tells what came of its work; without `more`, it has gone to sleep."""
+        self._running -= not more
+        for lane, job, result, error in outcomes:
+            try:
+                if job is None:
+                    self._rest(lane)
+                    continue
+                lane.release(job.size)
+                if error is not None:
+                    lane.broken = False
+                    lane.fail(error)
+                elif job.done is not None:
+                    job.done(result)
+            except Exception:
+                self.log.failure("what follows from work with a file failed")
+        self._wake()
+        if not self._busy:
+            idle, self._idle = self._idle, []
+            for deferred in idle:
+                deferred.callback(None)
+
+    def _rest(self, lane: Lane) -> None:
+        """A thread has left a lane, which may have got something to do since."""
+        if lane.jobs:
+            self._ready.append(lane)
+        else:
+            self._busy.discard(lane)
+
+    # ----------------------------------------------------------------- in a thread
+
+    def _serve(self) -> None:
+        while self._bells.get():
+            self.work()
+
+    def work(self) -> None:
+        """Do all that is ready, and tell."""
+        outcomes: list[_Outcome] = []
+        told = time.monotonic()
+        while True:
+            try:
+                lane = self._ready.popleft()
+            except IndexError:
+                break
+            while not lane.broken:
+                try:
+                    job = lane.jobs.popleft()
+                except IndexError:
+                    break
+                outcomes.append(_do(lane, job))
+                if time.monotonic() - told > REPORT:
+                    self._reactor.callFromThread(self._settle, outcomes, True)
+                    outcomes, told = [], time.monotonic()
+            outcomes.append(_Outcome(lane, None, None, None))
+        self._reactor.callFromThread(self._settle, outcomes, False)
+
+
+def _do(lane: Lane, job: _Job) -> _Outcome:
+    try:
+        return _Outcome(lane, job, job.work(), None)
+    except Exception as error:
+        lane.broken = True
+        return _Outcome(lane, job, None, error)
