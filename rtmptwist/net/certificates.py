@@ -150,7 +150,8 @@ class SelfMade:
         self._expires_at = now + SELF_MADE_FOR
         self.log.info(
             "made a self-signed certificate for {names}, in {path}. Clients that check certificates"
-            " refuse it unless they are told to trust this file",
+            " refuse it unless they are told to trust it; for that give them what `openssl x509 -in"
+            " {path}` prints, not this file, which has the key too",
             names=", ".join(self._names),
             path=self.path,
         )

@@ -160,7 +160,11 @@ class Visitor(Protocol):
         if self._inner is not None:
             self._inner.connectionLost(reason)
         elif reason.check(SSL.Error):
-            self.log.info("{address} left: {reason}", address=self.address, reason=in_words(reason))
+            self.log.info(
+                "{address} left: {reason}",
+                address=self.address,
+                reason=in_words(reason, transport),
+            )
         elif transport.disconnecting and not self._ended and not door.inside:
             # nobody between the socket and us closes but what reads the PROXY protocol
             door.registry.refusals.note(Reason.NOT_SERVED, self.address, _NO_PROXY)

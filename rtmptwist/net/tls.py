@@ -24,6 +24,7 @@ whole process send none, by a file that OPENSSL_CONF names before it starts (see
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -111,9 +112,13 @@ class ServerTls:
             self._signers = pem_certificates(client_ca)
         self._contexts = self._make_contexts()
 
-    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002 - Twisted's
-        """Twisted: the beginning of a connection."""
-        return SSL.Connection(self._contexts[self.certificates.for_name(None)])
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Twisted: the beginning of a connection. `protocol` may get an `objection`."""
+        connection = SSL.Connection(self._contexts[self.certificates.for_name(None)])
+        if self._signers:
+            required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._client_required else 0
+            connection.set_verify(SSL.VERIFY_PEER | required, partial(_look, protocol))
+        return connection
 
     def check(self) -> None:
         """
@@ -154,11 +159,10 @@ class ServerTls:
         context.set_tlsext_servername_callback(self._choose)
         certificate.install(context)
         if self._signers:
-            required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._client_required else 0
-            context.set_verify(SSL.VERIFY_PEER | required)
             context.set_session_id(b"rtmptwist")  # OpenSSL insists, beside client certificates
             store = context.get_cert_store()
             assert store is not None
+            store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)  # they need not be roots
             for signer in self._signers:
                 store.add_cert(crypto.X509.from_cryptography(signer))
                 context.add_client_ca(signer)
@@ -215,6 +219,39 @@ def peer_identity(transport: object) -> str:
         names += extension.value.get_values_for_type(x509.DNSName)
     return next((name for name in names if name and name.isprintable()), "")
 
+
+def _look(
+    protocol: Any,
+    connection: SSL.Connection,  # noqa: ARG001 - OpenSSL's
+    certificate: crypto.X509,
+    error: int,
+    depth: int,  # noqa: ARG001 - OpenSSL's
+    fine: int,
+) -> bool:
+    """OpenSSL: what it thinks of one certificate of the client's chain. Note why, if it is bad."""
+    if not fine:
+        try:
+            subject = certificate.to_cryptography().subject.rfc4514_string()
+        except ValueError:  # whatever a stranger may write into it
+            subject = "a damaged name"
+        subject = "".join(letter if letter.isprintable() else "?" for letter in subject[:100])
+        why = _OBJECTIONS.get(error, f"OpenSSL's error {error}")
+        protocol.objection = f"{subject or 'no name'}: {why}"
+    return bool(fine)
+
+
+_OBJECTIONS: Final = {
+    2: "signed by nobody in client_ca",
+    9: "not valid yet",
+    10: "expired",
+    18: "signed by itself, and not in client_ca",
+    19: "signed by nobody in client_ca",
+    20: "signed by nobody in client_ca",
+    21: "signed by nobody in client_ca",
+    24: "not allowed to sign others",
+    26: "not made for clients (its extended key usage)",
+}
+"By X509_V_ERR_…, which OpenSSL never renumbers."
 
 # ---------------------------------------------------------------------------- client
 
@@ -273,12 +310,12 @@ class _UncheckedClient:
 # ---------------------------------------------------------------------------- errors
 
 
-def in_words(failure: Failure, *, client: bool = False) -> str:
+def in_words(failure: Failure, transport: object = None, *, client: bool = False) -> str:
     """
     Why a connection ended, as a reader of the log can understand it.
 
-    TLS failures are told in words, with what to do about it; others as usual. `client`: we were
-    the client.
+    TLS failures are told in words, with what to do about it; others as usual. `transport`: what was
+    lost, which may know what is wrong with the client's certificate. `client`: we were the client.
     """
     error = failure.value
     peer = "server" if client else "client"
@@ -286,6 +323,8 @@ def in_words(failure: Failure, *, client: bool = False) -> str:
         return f"the {peer}'s certificate is for another name: {error}"
     if isinstance(error, SSL.Error) and not isinstance(error, SSL.SysCallError):
         said = reasons(error) or "broken off"
+        if objection := getattr(transport, "objection", ""):
+            said += f": {objection}"
         for sign, words in _WORDS.items():
             if sign in said:
                 return f"TLS: {words.format(peer=peer)} ({said})"

@@ -86,6 +86,9 @@ class TlsTransport(TLSMemoryBIOProtocol):
     transport: Any
     "The `PromptTransport`."
 
+    objection = ""
+    "What is wrong with the client's certificate."
+
     _hello: bytes | None = b""
     "What there is of the client's first record; None: it is complete."
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
@@ -51,10 +52,17 @@ pytestmark = pytest.mark.usefixtures("logs")
 STRANGER = authority("Somebody", now=time.time())
 
 
+class Fake:
+    """A transport as far as `peer_identity` looks."""
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self.getPeerCertificate = connection.get_peer_certificate
+
+
 def words(handshake: Handshake, *, client: bool = False) -> str:
     """The error of a handshake that failed, as the log has it."""
     assert handshake.error is not None
-    return in_words(Failure(handshake.error), client=client)
+    return in_words(Failure(handshake.error), handshake, client=client)
 
 
 def shown(handshake: Handshake) -> Any:
@@ -236,13 +244,6 @@ def test_what_expires_when_can_be_asked(tmp_path: Path) -> None:
 # ---- certificates of clients
 
 
-class Fake:
-    """A transport as far as `peer_identity` looks."""
-
-    def __init__(self, connection: SSL.Connection) -> None:
-        self.getPeerCertificate = connection.get_peer_certificate
-
-
 def identity(found: Handshake) -> str:
     assert found.say(b"hello") == b"hello"
     return peer_identity(Fake(found.server))
@@ -277,12 +278,48 @@ def test_a_certificate_is_optional_unless_required(tmp_path: Path) -> None:
     assert identity(admitted) == "camera"
 
 
+MIDDLE = CA.sign(common_name="Test Intermediate", authority=True, now=time.time())
+
+
+@pytest.mark.parametrize("newest", ["1.2", "1.3"])
 @pytest.mark.parametrize("required", [False, True])
-def test_a_strangers_certificate_ends_the_connection(tmp_path: Path, required: bool) -> None:
-    server = server_tls(tmp_path, client_ca=ca_file(tmp_path), client_required=required)
-    stranger = STRANGER.sign(common_name="camera", now=time.time())
-    refused = shake(server, client_context(show=stranger))
-    assert words(refused).startswith("TLS: the client's certificate is not to be trusted")
+@pytest.mark.parametrize(
+    ("signed", "why"),
+    [
+        (
+            STRANGER.sign(common_name="camera", now=time.time()),
+            "CN=camera: signed by nobody in client_ca",
+        ),
+        (STRANGER, "CN=Somebody: signed by itself, and not in client_ca"),
+        (issue(common_name="camera", days=-1, begin=-2), "CN=camera: expired"),
+        (issue("camera.example", days=-1, begin=-2), "no name: expired"),
+        (issue(common_name="two\nlines", begin=1), "CN=two?lines: not valid yet"),
+        (
+            issue(common_name="camera", usage=ExtendedKeyUsageOID.SERVER_AUTH),
+            "CN=camera: not made for clients (its extended key usage)",
+        ),
+    ],
+)
+def test_a_strangers_certificate_ends_the_connection(
+    tmp_path: Path, required: bool, newest: str, signed: Signed, why: str
+) -> None:
+    """Required or not."""
+    server = server_tls(
+        tmp_path, client_ca=ca_file(tmp_path), client_required=required, newest=newest
+    )
+    refused = shake(server, client_context(show=signed))
+    assert words(refused) == (
+        f"TLS: the client's certificate is not to be trusted (certificate verify failed: {why})"
+    )
+
+
+def test_who_signs_need_not_be_a_root(tmp_path: Path) -> None:
+    """A company's authority for cameras; other certificates of the company do not count."""
+    server = server_tls(tmp_path, client_ca=ca_file(tmp_path, MIDDLE))
+    camera = MIDDLE.sign(common_name="camera", now=time.time())
+    assert identity(shake(server, client_context(show=camera))) == "camera"
+    refused = shake(server, client_context(show=issue(common_name="other")))
+    assert "signed by nobody in client_ca" in words(refused)
 
 
 def test_without_an_authority_nobody_is_asked(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
 
@@ -62,25 +63,30 @@ class Signed:
         now: float = NOW,
         authority: bool = False,
         emails: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        usage: x509.ObjectIdentifier | None = None,
     ) -> Signed:
         """A certificate for these host names, valid from `begin` to `days` (days from `now`)."""
-        return _sign(self, names, common_name, days, begin, now, authority, emails)
+        others: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        others += [x509.RFC822Name(email) for email in emails]
+        others += [x509.IPAddress(ip_address(address)) for address in addresses]
+        return _sign(self, others, common_name, days, begin, now, authority, usage)
 
 
 def authority(name: str = "Test CA", now: float = NOW) -> Signed:
     """Signs itself, and others."""
-    return _sign(None, (), name, 3650, -1, now, authority=True, emails=())
+    return _sign(None, (), name, 3650, -1, now, authority=True)
 
 
 def _sign(
     issuer: Signed | None,
-    names: Iterable[str],
+    others: Sequence[x509.GeneralName],
     common_name: str,
     days: float,
     begin: float,
     now: float,
     authority: bool,
-    emails: Iterable[str],
+    usage: x509.ObjectIdentifier | None = None,
 ) -> Signed:
     key = ec.generate_private_key(ec.SECP256R1())
     today = datetime.fromtimestamp(now, UTC)
@@ -97,8 +103,8 @@ def _sign(
         .not_valid_after(today + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
-    others: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    others += [x509.RFC822Name(email) for email in emails]
+    if usage:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     if others:
         # a subject without a name makes this one count
         builder = builder.add_extension(

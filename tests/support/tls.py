@@ -51,7 +51,12 @@ def ca_file(folder: Path, authority: Signed = CA) -> Path:
 class Handshake:
     """A client and a server in memory; `error` is what the server, or else the client, said."""
 
-    def __init__(self, server: SSL.Connection, client: SSL.Connection) -> None:
+    objection = ""
+    "As of a `TlsTransport`."
+
+    def __init__(self, server: ServerTls | SSL.Connection, client: SSL.Connection) -> None:
+        if isinstance(server, ServerTls):
+            server = begin(server, self)
         self.server = server
         self.client = client
         server.set_accept_state()
@@ -93,15 +98,14 @@ class Handshake:
         return other.recv(1 << 14)
 
 
-def begin(server: ServerTls) -> SSL.Connection:
+def begin(server: ServerTls, protocol: Any = None) -> SSL.Connection:
     """The server's end of a new connection."""
-    nobody: Any = None
-    return server.serverConnectionForTLS(nobody)
+    return server.serverConnectionForTLS(protocol)
 
 
 def shake(server: ServerTls, client: SSL.Context, name: str | None = None) -> Handshake:
     """Connect, and ask for this name."""
-    return Handshake(begin(server), connection(client, name))
+    return Handshake(server, connection(client, name))
 
 
 def connection(client: SSL.Context, name: str | None = None) -> SSL.Connection:
