@@ -176,13 +176,13 @@ def checked_name(name: str) -> str:
     except BadName as error:
         raise BadLine(str(error)) from error
     if looks_like_key(path):
-        raise BadLine(f"a name cannot begin with {PREFIX}, as keys do")
+        raise BadLine(f"no part of a name can begin with {PREFIX}, as keys do")
     return path.removeprefix("app/")
 
 
 def looks_like_key(name: str) -> bool:
-    """Whether a stream's name, or the last part of it, can only be meant as a key."""
-    return name.rpartition("/")[2].startswith(PREFIX)
+    """Whether a part of a stream's name can only be meant as a key."""
+    return any(part.startswith(PREFIX) for part in name.split("/"))
 
 
 # ---- what may stand behind the name and the hash

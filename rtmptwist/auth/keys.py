@@ -37,27 +37,31 @@ class StreamKeys:
 
     async def grant(self, request: Request, user: str) -> Grant | None:  # noqa: ARG002 - as Proof
         """By the key that stands in the stream's name or in its query."""
-        folder, _, last = request.path.rpartition("/")
-        if looks_like_key(last):
-            secret, name = last, ""
+        path, address = request.path, request.visitor.address
+        folder, _, last = path.rpartition("/")
+        if by_name := looks_like_key(path):
+            secret = last
         elif "key" in request.query:
-            secret, name = request.query["key"], request.path
+            secret = request.query["key"]
         else:
             return None
         hashed = hash_of(secret)
         key = self._table.value.get(hashed)
         if key is None:
             raise refusal(request, UNKNOWN)
-        if name not in ("", key.name) or folder not in ("", key.name.rpartition("/")[0]):
-            raise refusal(request, f"This stream key is for {_shown(key.name)}, not for this name.")
-        if words := self._objection(hashed, key.name, request.visitor.address):
+        name = key.name
+        fits = folder in ("", name.rpartition("/")[0]) if by_name else path == name
+        if not fits:
+            raise refusal(request, f"This stream key is for {_shown(name)}, not for this name.")
+        if words := self._objection(hashed, name, address):
             raise refusal(request, words)
+        # the doubt knows the hash only: the key itself is forgotten here
         return Grant(
-            key.name,
-            ("key", key.name),
+            name,
+            ("key", name),
             f"key {key.id}",
             key.terms,
-            doubts=(lambda: self._objection(hashed, key.name, request.visitor.address),),
+            doubts=(lambda: self._objection(hashed, name, address),),
         )
 
     def _objection(self, hashed: str, name: str, address: str) -> str:

@@ -35,7 +35,7 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         target = parse_connect(event.app, event.tc_url)
     except BadName as error:
         raise Refused(StatusCode.CONNECT_INVALID_APP, str(error)) from error
-    application, _ = connection.registry.application(target.host, target.path)
+    application, rest = connection.registry.application(target.host, target.path)
     visitor = Visitor(
         connection.address,
         application,
@@ -53,7 +53,8 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
     connection.log.info(
         "{peer} connected to {app} as {account} ({agent}{certificate})",
         peer=connection.peer,
-        app=_where(application, target.path),
+        # what stands behind the application may be the stream key, in the wrong field
+        app=_where(application, redacted(target.path) if rest else target.path),
         account=account.name,
         agent=redacted(agent[:64], key=False) if isinstance(agent, str) else "unnamed",
         certificate=visitor.certificate and f", certificate of {visitor.certificate}",

@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_used_is_not_touched(
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("key_lime",), "argument NAME: a name cannot begin with key_, as keys do"),
+        (("key_lime",), "argument NAME: no part of a name can begin with key_, as keys do"),
         (("a//b",), "argument NAME: the stream name has an empty part"),
         (("show", "--bitrate", "fast"), "argument --bitrate: expected bits per second"),
         (("show", "--expires", "soon"), "or how long until then, such as 12h and 90d"),

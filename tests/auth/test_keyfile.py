@@ -121,9 +121,10 @@ def test_garbage(line: str) -> None:
         ("a\0b", "contains the character U+0000"),
         ("a\\b", "contains the character U+005C"),
         ("x" * 201, "bytes long"),
-        ("mp4:key_lime.mp4", "a name cannot begin with key_, as keys do"),
-        ("key_lime", "a name cannot begin with key_, as keys do"),
-        ("room/key_lime", "a name cannot begin with key_, as keys do"),
+        ("mp4:key_lime.mp4", "no part of a name can begin with key_, as keys do"),
+        ("key_lime", "no part of a name can begin with key_, as keys do"),
+        ("key_lime/cam1", "no part of a name can begin with key_, as keys do"),
+        ("room/key_lime", "no part of a name can begin with key_, as keys do"),
     ],
 )
 def test_names_that_no_stream_can_have(name: str, words: str) -> None:

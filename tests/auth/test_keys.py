@@ -111,6 +111,8 @@ def test_the_public_name_is_no_key(house: House) -> None:
         "key_" + "a" * 26,
         "key_" + "a" * 190,
         "key_größe",
+        "key_abc/show",
+        "{key}/show",
         "show?key=",
         "show?key",
         "show?key=%00",
@@ -202,7 +204,7 @@ def test_a_long_name_leaves_room_for_the_rest_of_the_sentence(house: House) -> N
 
 
 @pytest.mark.parametrize("action", list(Action))
-@pytest.mark.parametrize("said", ["key_abc", "room/key_abc", "mp4:key_abc.mp4"])
+@pytest.mark.parametrize("said", ["key_abc", "room/key_abc", "mp4:key_abc.mp4", "key_abc/show"])
 def test_a_key_is_no_name(action: Action, said: str) -> None:
     """Or it would be shown to everybody who may see what is on air."""
     words = refusal(NoKeys(), said, action)[1]
@@ -211,5 +213,5 @@ def test_a_key_is_no_name(action: Action, said: str) -> None:
 
 
 def test_names_are_no_keys() -> None:
-    for said in ("show", "key", "key-1", "mykey_1", "key_1/show", "show?key=key_abc"):
+    for said in ("show", "key", "key-1", "mykey_1", "key/show", "show?key=key_abc"):
         assert result_of(asked(NoKeys(), said, Action.PLAY)) is None

@@ -54,6 +54,15 @@ def test_hosts_have_their_own_streams_and_the_log_tells_them_apart(logs: Logs) -
     assert len(logs.about("publishes live/s as")) == 1
 
 
+def test_a_stream_key_in_the_server_s_field_is_not_logged(logs: Logs) -> None:
+    site = serve_in_memory()
+    site.client("rtmp://h/live/key_geheimgeheim")
+    site.client("rtmp://h/live/room/cam1")
+    assert len(logs.about("connected to live/key…")) == 1
+    assert len(logs.about("connected to live/room/cam1 as")) == 1
+    assert logs.about("geheim") == []
+
+
 def test_a_name_may_lead_to_another_host_but_not_to_an_application_that_is_none() -> None:
     site = serve_in_memory(hosts=lambda clock: [host("a.example", "live", clock=clock)])
     client = site.client("rtmp://a.example/live")
