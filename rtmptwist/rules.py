@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.files import BadFile, SecretFile
 from rtmptwist.auth.gate import Rules
 from rtmptwist.auth.keyfile import read_keys
@@ -22,9 +23,10 @@ T = TypeVar("T")
 class RuleBook:
     """Makes the rules of applications; a file is read once, however many name it."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """`now`: seconds since the epoch."""
+    def __init__(self, now: Callable[[], float], reactor: Any = None) -> None:
+        """`now`: seconds since the epoch. Without a reactor the rules are only to be looked at."""
         self._now = now
+        self._brake = Brake(reactor)
         self._files: dict[tuple[Path, object], SecretFile[Any]] = {}
 
     @property
@@ -46,9 +48,10 @@ class RuleBook:
             """What speaks for somebody; first what also says no, and what says who it is."""
             found: list[Proof] = []
             if keys is not None:
-                found.append(StreamKeys(keys, self._now) if "keys" in access.proofs else NoKeys())
+                asked = "keys" in access.proofs
+                found.append(StreamKeys(keys, self._now, self._brake) if asked else NoKeys())
             if secrets is not None and "signed" in access.proofs:
-                found.append(SignedUrls(secrets, self._now))
+                found.append(SignedUrls(secrets, self._now, self._brake))
             if "users" in access.proofs:
                 found.append(Users())
             if access.networks:

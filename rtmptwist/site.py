@@ -152,7 +152,7 @@ class Site:
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
         problems: list[str] = []
-        book = RuleBook(time.time)
+        book = RuleBook(time.time, reactor)
         rules = {
             application: found
             for application, app in settings.items()

@@ -38,7 +38,7 @@ class House:
         self.signing.write_text(SECRET.line())
         for file in (self.keys, self.signing):
             file.chmod(0o600)
-        self.book = RuleBook(lambda: NOW)
+        self.book = RuleBook(lambda: NOW, Clock())
 
     def rules(
         self,

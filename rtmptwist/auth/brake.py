@@ -9,6 +9,7 @@ machine of ours that guesses should not guess faster for being ours.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +91,17 @@ class Brake:
         self._records[where] = record
         if len(self._records) > PLACES:
             del self._records[next(iter(self._records))]
+
+    async def hold(self, address: str) -> None:
+        """
+        What was shown from there was wrong: the answer comes as late as the next login would.
+
+        For what nobody can guess, such as stream keys: there the right ones need not wait for the
+        wrong ones of a neighbour.
+        """
+        self.failed(address)
+        with suppress(Busy):
+            await self.wait(address)
 
     def _failures(self, record: _Record) -> float:
         return max(0.0, record.failures - (self._clock.seconds() - record.at) / FORGOTTEN_AFTER)

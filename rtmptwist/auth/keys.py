@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
+from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.keyfile import StreamKey, hash_of, looks_like_key
 from rtmptwist.auth.options import show_time
@@ -30,10 +31,11 @@ class StreamKeys:
 
     need: ClassVar[str] = "a stream key"
 
-    def __init__(self, table: Table, now: Callable[[], float]) -> None:
+    def __init__(self, table: Table, now: Callable[[], float], brake: Brake) -> None:
         """`now`: seconds since the epoch."""
         self._table = table
         self._now = now
+        self._brake = brake
 
     async def grant(self, request: Request, user: str) -> Grant | None:  # noqa: ARG002 - as Proof
         """By the key that stands in the stream's name or in its query."""
@@ -48,6 +50,7 @@ class StreamKeys:
         hashed = hash_of(secret)
         key = self._table.value.get(hashed)
         if key is None:
+            await self._brake.hold(address)
             raise refusal(request, UNKNOWN)
         name = key.name
         fits = folder in ("", name.rpartition("/")[0]) if by_name else path == name

@@ -33,6 +33,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import ClassVar, Final
 
+from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile, entries, read_text
 from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.options import read_note, read_options, read_time, show_options, show_time
@@ -170,10 +171,11 @@ class SignedUrls:
 
     need: ClassVar[str] = "a signed URL"
 
-    def __init__(self, file: SecretFile[Secrets], now: Callable[[], float]) -> None:
+    def __init__(self, file: SecretFile[Secrets], now: Callable[[], float], brake: Brake) -> None:
         """`now`: seconds since the epoch."""
         self._file = file
         self._now = now
+        self._brake = brake
 
     async def grant(self, request: Request, user: str) -> Grant | None:
         """By the parameters of the query."""
@@ -186,14 +188,15 @@ class SignedUrls:
         exp, kid, sig, addr = (query.get(parameter, "") for parameter in PARAMETERS)
         if not re.fullmatch(r"[1-9][0-9]{0,10}", exp) or (addr and not _is_network(addr)):
             raise refusal(request, INCOMPLETE)
+        address = request.visitor.address
         if not self._fits(request, int(exp), kid, sig, addr):
+            await self._brake.hold(address)
             raise refusal(request, WRONG)
         now = self._now()
         if int(exp) < int(now):
             raise refusal(request, f"This URL expired at {show_time(int(exp))}: get a new one.")
         if int(exp) > now + LONGEST:
             raise refusal(request, "This URL is good for more than a year, which is too long.")
-        address = request.visitor.address
         if addr and not came_from(address, [ip_network(addr)]):
             raise refusal(request, f"This URL is not for {address}.")
         return Grant(request.path, ("signed", request.path), user or GUEST)

@@ -119,3 +119,14 @@ def test_few_are_remembered(street: Street, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(street.brake._records) == 2
     assert street.delay("192.0.2.2") == 0
     assert street.delay("192.0.2.1") > 0
+
+
+def test_what_nobody_can_guess_is_answered_late_if_it_is_wrong(street: Street) -> None:
+    """Without waiting first, so that right ones are never late; and at once if too many wait."""
+    street.fails("192.0.2.1", 6)
+    holding = [
+        Deferred.fromCoroutine(street.brake.hold("192.0.2.1")) for _ in range(HELD_PER_PLACE + 1)
+    ]
+    assert [held.called for held in holding] == [False] * HELD_PER_PLACE + [True]
+    street.clock.advance(LONGEST_DELAY)
+    assert all(held.called for held in holding)

@@ -9,15 +9,18 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from twisted.internet.task import Clock
 
+from rtmptwist.auth.brake import FREE, Brake
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key, read_keys
 from rtmptwist.auth.keys import UNKNOWN, NoKeys, StreamKeys
 from rtmptwist.auth.options import read_time
 from rtmptwist.live.access import Action, Terms
+from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
 from tests.auth.asking import asked, granted, refusal, unknown
-from tests.support.memory import result_of
+from tests.support.memory import failure_of, result_of
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -33,7 +36,9 @@ class House:
         self.path.chmod(0o600)
         self.file = SecretFile(self.path, read_keys)
         self.now = NOW
-        self.proof = StreamKeys(self.file, lambda: self.now)
+        self.clock = Clock()
+        self.brake = Brake(self.clock)
+        self.proof = StreamKeys(self.file, lambda: self.now, self.brake)
 
     def key(self, name: str = "show", **limits: object) -> str:
         """A new key for a name."""
@@ -143,6 +148,27 @@ def test_a_key_almost_right(house: House) -> None:
     secret = house.key()
     for wrong in (secret[:-1], secret + "a", secret.upper(), secret[:-1] + "1", hash_of(secret)):
         assert refusal(house.proof, f"show?key={wrong}")[1] == UNKNOWN
+
+
+def test_who_guesses_has_to_wait_and_others_have_not(house: House) -> None:
+    secret = house.key()
+    for _ in range(FREE):
+        refusal(house.proof, "key_wrong")
+    waiting = asked(house.proof, "key_wrong")
+    assert not waiting.called
+    assert granted(house.proof, secret)
+    assert refusal(house.proof, "key_wrong", address="192.0.2.2")
+    house.clock.advance(10)
+    assert isinstance(failure_of(waiting), Refused)
+
+
+def test_who_knows_a_key_is_not_guessing(house: House) -> None:
+    """An encoder tries again and again by itself."""
+    old = house.key(expires=NOW)
+    for _ in range(FREE + 1):
+        refusal(house.proof, old)
+        refusal(house.proof, f"other?key={old}")
+        assert unknown(house.proof, "show")
 
 
 def test_several_keys_of_one_name_are_one_publisher(house: House) -> None:

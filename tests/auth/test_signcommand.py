@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
+from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.signing import SignedUrls, read_secrets
 from rtmptwist.cli import main
@@ -48,7 +50,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
 
 def proof(path: Path, at: float = 0.0) -> SignedUrls:
     """The server, so many seconds from now."""
-    return SignedUrls(SecretFile(path, read_secrets), lambda: time.time() + at)
+    return SignedUrls(SecretFile(path, read_secrets), lambda: time.time() + at, Brake(Clock()))
 
 
 def behind(url: str, beginning: str = "rtmp://HOST/live/") -> str:

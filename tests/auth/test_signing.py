@@ -12,7 +12,9 @@ from urllib.parse import quote
 import hypothesis.strategies as st
 import pytest
 from hypothesis import assume, given
+from twisted.internet.task import Clock
 
+from rtmptwist.auth.brake import FREE, Brake
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile
 from rtmptwist.auth.options import read_time
 from rtmptwist.auth.signing import (
@@ -30,8 +32,10 @@ from rtmptwist.auth.signing import (
 )
 from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
-from tests.auth.asking import LIVE, application, granted, refusal, unknown
+from tests.auth.asking import LIVE, application, asked, granted, refusal, unknown
+from tests.support.memory import failure_of
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -50,7 +54,9 @@ class House:
         self.file = SecretFile(self.path, read_secrets)
         self.file.take({"a1": ONE, "a2": OTHER})
         self.now = float(NOW)
-        self.proof = SignedUrls(self.file, lambda: self.now)
+        self.clock = Clock()
+        self.brake = Brake(self.clock)
+        self.proof = SignedUrls(self.file, lambda: self.now, self.brake)
 
 
 @pytest.fixture
@@ -246,6 +252,16 @@ def test_what_it_was_not_signed_for(
     assert words == WRONG
     denied = StatusCode.PUBLISH_DENIED if action is Action.PUBLISH else StatusCode.PLAY_FAILED
     assert code is denied
+
+
+def test_who_guesses_has_to_wait_and_others_have_not(house: House) -> None:
+    for _ in range(FREE):
+        refusal(house.proof, "show?sig=0&exp=1")
+    waiting = asked(house.proof, "show?sig=0&exp=1")
+    assert not waiting.called
+    assert granted(house.proof, f"show?{query(signed())}")
+    house.clock.advance(10)
+    assert isinstance(failure_of(waiting), Refused)
 
 
 def test_a_secret_that_is_revoked_ends_what_it_signed(house: House) -> None:

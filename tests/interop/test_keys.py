@@ -35,7 +35,8 @@ SHORT, LONG = SAMPLES / "h264-base-aac-25.flv", SAMPLES / "h264-b-aac.flv"
 
 LISTENER = "[listener main]\nendpoint = tcp:0:interface=127.0.0.1\nserve = rtmp, rtmpt\n"
 
-APPLICATION = """
+APPLICATION = """\
+publish = keys
 keys = {folder}/live.keys
 grace = 2s
 window = 1m
@@ -109,7 +110,7 @@ def house() -> Iterator[House]:
         ]
         (folder / "live.keys").write_text("".join(f"{key.line()}\n" for key in keys))
         (folder / "signing").write_text(SECRET.line())
-        site = serve(these, APPLICATION.format(folder=folder), LISTENER, publish="keys")
+        site = serve(these, APPLICATION.format(folder=folder), LISTENER)
         yield House(site, folder / "live.keys")
 
 

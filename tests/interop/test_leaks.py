@@ -75,7 +75,7 @@ async def test_a_viewer_does_not_find_the_key(started: Programs, tmp_path: Path)
     file = tmp_path / "keys"
     keys = [StreamKey("show", hash_of(key)) for key in (first_key, second_key)]
     file.write_text("".join(f"{key.line()}\n" for key in keys))
-    site = serve(started, f"keys = {file}\ngrace = 0\n", LISTENER, publish="keys")
+    site = serve(started, f"publish = keys\nkeys = {file}\ngrace = 0\n", LISTENER)
     server = site.ports["main"]
     async with wiretap(server) as viewers, wiretap(server) as publishers:
         watching = [
