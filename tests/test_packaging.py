@@ -62,6 +62,23 @@ def test_twistd_finds_the_installed_plugin_from_any_folder(wheel: Path, tmp_path
     assert (done.returncode, done.stdout) == (0, f"{ROOT}/conf/site.ini: ok\n")
 
 
+def test_the_command_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    (points,) = site.glob("*.dist-info/entry_points.txt")
+    assert "[console_scripts]\nrtmptwist = rtmptwist.cli:main\n" in points.read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", "rtmptwist", "keys", "make", "show.keys", "show", "--quiet"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("key_")
+
+
 def commands(text: str) -> list[str]:
     """The lines of README's shell blocks."""
     return "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", text)).split("\n")

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.task import Clock
 
+from rtmptwist.amf.values import UNDEFINED, Date, Value
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.config.load import load
 from rtmptwist.net.client import NetConnection, Refusal
@@ -22,6 +23,7 @@ from rtmptwist.net.listen import ListenerService
 from rtmptwist.service import Sweeper, make_service
 from rtmptwist.site import SiteError, check
 from rtmptwist.wire.chunk import encode_full
+from rtmptwist.wire.command import Command
 from rtmptwist.wire.control import SetChunkSize, message
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import gop, headers, payloads, video
@@ -441,7 +443,39 @@ def test_a_key_that_is_revoked_ends_what_is_sent_with_it(tmp_path: Path, logs: L
     assert isinstance(house.site.failure(again.publish(old)), Refusal)
     house.site.publish(new)
     assert logs.about(f"key {hash_of(old)[:8]}")
+    assert old not in repr([app.meter for app in house.site.registry.applications()])
     assert not [line for level in ("info", "warn") for line in logs.lines(level) if old in line]
+    house.stop()
+    house.pass_time(5)
+
+
+@pytest.mark.parametrize("use", ["publish", "play"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(None, UNDEFINED, True, 0.0, float("nan"), {"key": "key_a"}, ["key_a"], Date(0.0)),
+        *("", "\0", "key_\0", "key_" + "x" * 60_000, "key_\u202e", "show?key=\0", "show?key"),
+        *("show?key=" + "x" * 60_000, "show?sig=\0&exp=0", "show?" + "sig=1&" * 600, "?key=key_a"),
+    ],
+    ids=lambda name: repr(name)[:20],
+)
+def test_names_that_are_none(tmp_path: Path, name: Value, use: str) -> None:
+    """They end nothing but themselves."""
+    secret = new_key()
+    text = with_keys(tmp_path, secret).replace("keys\n", "keys, signed\n", 1)
+    (tmp_path / "signing").write_text(f"a1 {'x' * 32}")
+    (tmp_path / "signing").chmod(0o600)
+    house = House(tmp_path, f"{text}play = signed\nsigning = signing\n").start()
+    publisher = house.site.publish(secret)
+    client = house.site.client()
+    stream = Spectator(house.site.stream(client))
+    client.session.send(Command(use, 0.0, None, (name,), 1).message(), 8)
+    client.send()
+    house.pass_time(1)
+    assert stream.told[-1].endswith((".Denied", ".BadName", ".Failed", ".StreamNotFound"))
+    streams = house.site.registry.applications()[0].streams
+    assert list(streams) == ["show"]
+    assert not publisher.connection.closed
     house.stop()
     house.pass_time(5)
 
