@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
@@ -103,6 +104,18 @@ class TlsTransport(TLSMemoryBIOProtocol):
             if fails_on_tickets(data):
                 self.getHandle().set_options(SSL.OP_NO_TLSv1_3)
         super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        Twisted: the socket is gone.
+
+        FFmpeg takes its leave in good order and then closes without having read the answer, which
+        its kernel reports to us as a broken connection.
+        """
+        connection: SSL.Connection = self.getHandle()
+        if connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN and reason.check(ConnectionLost):
+            reason = connectionDone
+        super().connectionLost(reason)
 
     def make_writer(self) -> TransportWriter:
         """The writer of what is served: `writer_for` asks."""

@@ -9,7 +9,8 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
@@ -263,33 +264,38 @@ async def test_one_may_speak_before_the_handshake(tmp_path: Path) -> None:
         await served.lost
 
 
+class ByHand:
+    """A client that is moved by hand, one byte at a time."""
+
+    def __init__(self, folder: Path, served: Served) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        trusting = ssl.create_default_context(cafile=str(ca_file(folder)))
+        self.client = trusting.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self.transport = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 5))
+        self.protocol: Any = wrapped(server_tls(folder), served).buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+        self.step(*[self.client.do_handshake] * 3)
+        self.client.write(b"hello")
+        self.step()
+
+    def step(self, *calls: Callable[[], object]) -> None:
+        """Call these, and move bytes after each."""
+        for call in calls or (bool,):
+            with suppress(ssl.SSLWantReadError):
+                call()
+            for byte in self._outgoing.read():
+                self.protocol.dataReceived(bytes([byte]))
+            self._incoming.write(self.transport.value())
+            self.transport.clear()
+
+
 @reactor_test
 async def test_a_hello_may_come_in_any_pieces(tmp_path: Path) -> None:
-    """By hand: one byte at a time for the whole handshake."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context(cafile=str(ca_file(tmp_path))).wrap_bio(
-        incoming, outgoing, server_hostname="localhost"
-    )
-    transport, served = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 5)), Served()
-    protocol: Any = wrapped(server_tls(tmp_path), served).buildProtocol(None)
-    protocol.makeConnection(transport)
-
-    def exchange() -> None:
-        for byte in outgoing.read():
-            protocol.dataReceived(bytes([byte]))
-        incoming.write(transport.value())
-        transport.clear()
-
-    for _ in range(3):
-        try:
-            client.do_handshake()
-        except ssl.SSLWantReadError:
-            exchange()
-    assert client.version() == "TLSv1.3"
-    client.write(b"hello")
-    exchange()
+    served = Served()
+    found = ByHand(tmp_path, served)
+    assert found.client.version() == "TLSv1.3"
     assert served.heard == b"hello"
-    protocol.connectionLost(Failure(ConnectionDone()))
+    found.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 # ---- ends
@@ -311,6 +317,20 @@ async def test_a_client_that_closes_is_lost_cleanly(tmp_path: Path) -> None:
         transport.write(b"more" * 10_000)
         served.writer.close()
         await visitor.lost
+
+
+@pytest.mark.parametrize("goodbye", [False, True])
+@reactor_test
+async def test_a_goodbye_makes_an_end_clean(tmp_path: Path, goodbye: bool) -> None:
+    """Whatever the socket says: FFmpeg does not read what it is answered."""
+    served = Served()
+    found = ByHand(tmp_path, served)
+    if goodbye:
+        found.step(found.client.unwrap)
+    found.protocol.connectionLost(Failure(ConnectionLost()))
+    how = await served.lost
+    assert (how == CLEANLY) is goodbye
+    assert ("non-clean" in how) is not goodbye
 
 
 @reactor_test
