@@ -11,11 +11,12 @@ from rtmptwist.auth.files import BadFile, SecretFile
 from rtmptwist.auth.gate import Rules
 from rtmptwist.auth.keyfile import read_keys
 from rtmptwist.auth.keys import NoKeys, StreamKeys
+from rtmptwist.auth.limits import AppLimits, Scope, What
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.auth.signing import SignedUrls, read_secrets
 from rtmptwist.config.convert import Access
 from rtmptwist.config.schema import App
-from rtmptwist.live.access import Action
+from rtmptwist.live.access import Action, Terms
 
 T = TypeVar("T")
 
@@ -73,3 +74,22 @@ class RuleBook:
                 raise BadFile(path, [(0, words)])
             self._files[path, read] = SecretFile(path, read)
         return self._files[path, read]
+
+
+def limits_of(app: App) -> AppLimits:
+    """What one application allows to everybody."""
+    return AppLimits(
+        {
+            (What.CONNECTIONS, Scope.ALL): app.max_connections,
+            (What.CONNECTIONS, Scope.ACCOUNT): app.max_connections_per_account,
+            (What.CONNECTIONS, Scope.ADDRESS): app.max_connections_per_address,
+            (What.PUBLISHERS, Scope.ALL): app.max_publishers,
+            (What.PUBLISHERS, Scope.ACCOUNT): app.max_publishers_per_account,
+            (What.PUBLISHERS, Scope.ADDRESS): app.max_publishers_per_address,
+            (What.VIEWERS, Scope.ALL): app.max_viewers,
+            (What.VIEWERS, Scope.STREAM): app.max_viewers_per_stream,
+            (What.VIEWERS, Scope.ACCOUNT): app.max_viewers_per_account,
+            (What.VIEWERS, Scope.ADDRESS): app.max_viewers_per_address,
+        },
+        Terms(bitrate=app.max_bitrate, duration=app.max_session),
+    )

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from rtmptwist.auth.banfile import Keeping
 from rtmptwist.auth.files import watching
 from rtmptwist.config.convert import NOBODY, Access
 from rtmptwist.config.schema import Config
@@ -39,7 +40,7 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     site = Site(config, reactor)
     parent = MultiService()
     listeners = site.listeners()
-    children: list[Any] = [Sweeper(site), Farewell(site)]
+    children: list[Any] = [Sweeper(site), Keeping(site.bans, reactor), Farewell(site)]
     if site.tls:
         children.append(renewal(site.tls, reactor))
     if site.files:

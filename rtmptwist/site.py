@@ -24,12 +24,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from rtmptwist.auth.banfile import BanFile
 from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
-from rtmptwist.auth.limits import AppLimits, LimitedGate, Scope, What
+from rtmptwist.auth.limits import LimitedGate
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
-from rtmptwist.live.access import Gate, Terms
+from rtmptwist.live.access import Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -44,7 +45,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
-from rtmptwist.rules import RuleBook
+from rtmptwist.rules import RuleBook, limits_of
 from rtmptwist.web import rtmpt
 from rtmptwist.web.site import Site as WebSite
 from rtmptwist.wire.limits import Limits
@@ -116,24 +117,6 @@ def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> R
         return None
 
 
-def _limits(app: schema.App) -> AppLimits:
-    return AppLimits(
-        {
-            (What.CONNECTIONS, Scope.ALL): app.max_connections,
-            (What.CONNECTIONS, Scope.ACCOUNT): app.max_connections_per_account,
-            (What.CONNECTIONS, Scope.ADDRESS): app.max_connections_per_address,
-            (What.PUBLISHERS, Scope.ALL): app.max_publishers,
-            (What.PUBLISHERS, Scope.ACCOUNT): app.max_publishers_per_account,
-            (What.PUBLISHERS, Scope.ADDRESS): app.max_publishers_per_address,
-            (What.VIEWERS, Scope.ALL): app.max_viewers,
-            (What.VIEWERS, Scope.STREAM): app.max_viewers_per_stream,
-            (What.VIEWERS, Scope.ACCOUNT): app.max_viewers_per_account,
-            (What.VIEWERS, Scope.ADDRESS): app.max_viewers_per_address,
-        },
-        Terms(bitrate=app.max_bitrate, duration=app.max_session),
-    )
-
-
 class Site:
     """The parts that all listeners share, and the door of each."""
 
@@ -158,10 +141,14 @@ class Site:
             for application, app in settings.items()
             if (found := _rules(book, application.host, app, problems)) is not None
         }
+        self.bans = BanFile(config.server.state / "bans", reactor.seconds)
+        self.bans.changed.append(self._enforce_bans)
+        self.registry.banned = self.bans.bans.of_address
         self.gate: Gate = LimitedGate(
             SiteGate(rules),
-            {application: _limits(app) for application, app in settings.items()},
+            {application: limits_of(app) for application, app in settings.items()},
             limits.trusted,
+            self.bans.bans.of_account,
         )
         self.files = book.files
         "With secrets; to be watched."
@@ -215,6 +202,29 @@ class Site:
     def visitors(self) -> list[Visitor]:
         """Those that have not said what they speak, or speak HTTP."""
         return [c for c in self.registry.connections if isinstance(c, Visitor)]
+
+    # ------------------------------------------------------------- who must leave
+
+    def kick(self, connection_id: int, reason: str) -> bool:
+        """End a connection; its client reads the reason. False: there is no such connection."""
+        found = [c for c in self.connections() if c.id == connection_id]
+        for connection in found:
+            connection.expel(reason)
+        return bool(found)
+
+    def _enforce_bans(self) -> None:
+        """Somebody who is here may have been banned just now."""
+        bans = self.bans.bans
+        for connection in self.connections():
+            reasons = (
+                bans.of_address(connection.address),
+                *map(bans.of_account, connection.accounts),
+            )
+            if reason := next(filter(None, reasons), ""):
+                connection.expel(reason)
+        for visitor in self.visitors():
+            if bans.of_address(visitor.address):
+                visitor.leave()
 
     # ------------------------------------------------------------------ doors
 

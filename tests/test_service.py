@@ -86,6 +86,7 @@ class House:
         assert isinstance(self.service, MultiService)
         (sweeper,) = (child for child in self.service if isinstance(child, Sweeper))
         self.listeners = [c for c in self.service if isinstance(c, ListenerService)]
+        self.whole = sweeper._site
         self.care = sweeper._site.care
         self.rates = sweeper._site.rates
         self.gate = sweeper._site.gate
@@ -132,7 +133,7 @@ def server_of(house: House, client: NetConnection) -> ServerConnection:
 def test_every_endpoint_is_listened_on_after_everything_else_is_ready(tmp_path: Path) -> None:
     house = House(tmp_path)
     kinds = [type(child).__name__ for child in house.service]
-    assert kinds == ["Sweeper", "Farewell", *["ListenerService"] * 3, "Welcome"]
+    assert kinds == ["Sweeper", "Keeping", "Farewell", *["ListenerService"] * 3, "Welcome"]
     house.start()
     assert [server[0] for server in house.reactor.tcpServers] == [1935, 1936, 1937]
     house.stop()

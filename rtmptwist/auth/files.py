@@ -97,6 +97,36 @@ def entries(path: Path, text: str, read: Callable[[str], T]) -> list[tuple[int, 
     return found
 
 
+class Changes:
+    """
+    Whether a file has changed since somebody looked.
+
+    A change counts when it is seen a second time: the file may be half written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """What it is now is known."""
+        self._path = path
+        self._known = _stamp(path)
+        self._moving: object = None
+
+    def seen(self) -> bool:
+        """Whether there is one; it is known from now on. May block."""
+        stamp = _stamp(self._path)
+        if stamp == self._known:
+            self._moving = None
+            return False
+        if stamp != self._moving:
+            self._moving = stamp
+            return False
+        self._known, self._moving = stamp, None
+        return True
+
+    def forget(self) -> None:
+        """What it is now is known: whoever looks has made it so. May block."""
+        self._known, self._moving = _stamp(self._path), None
+
+
 class SecretFile(Generic[T]):
     """What a file says, read again when it changes."""
 
@@ -111,8 +141,7 @@ class SecretFile(Generic[T]):
         """
         self.path = path
         self._read = read
-        self._known = _stamp(path)
-        self._moving: object = None
+        self._changes = Changes(path)
         self.changed: list[Callable[[], None]] = []
         "Each is called after `value` has become another."
         self.value: T = read(path)
@@ -122,20 +151,10 @@ class SecretFile(Generic[T]):
         """
         What it says now, if that is new. May block, so it is for a thread.
 
-        A change counts when it is seen a second time: a file may be half written.
-
         Raises:
             BadFile: it has changed, and cannot be used any more. Said once.
         """
-        stamp = _stamp(self.path)
-        if stamp == self._known:
-            self._moving = None
-            return None
-        if stamp != self._moving:
-            self._moving = stamp
-            return None
-        self._known, self._moving = stamp, None
-        return self._read(self.path)
+        return self._read(self.path) if self._changes.seen() else None
 
     def take(self, value: T) -> None:
         """Use what `look` found."""

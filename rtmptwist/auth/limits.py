@@ -7,7 +7,7 @@ decided on, and makes what each application allows to everybody part of every gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.places import Full, Places, Seat
+from rtmptwist.auth.proofs import refusal
 from rtmptwist.live.access import Account, Action, Gate, Grant, Request, Terms, Usage, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
@@ -61,6 +62,10 @@ class _Room(NamedTuple):
     "Which stream, account or address."
 
 
+def _nobody(account: str) -> str:  # noqa: ARG001 - where there are no bans
+    return ""
+
+
 class LimitedGate:
     """`live.Gate`: around another one, which decides everything else."""
 
@@ -69,12 +74,17 @@ class LimitedGate:
         inner: Gate,
         limits: Mapping[Application, AppLimits],
         trusted: Sequence[IPv4Network | IPv6Network] = (),
+        banned: Callable[[str], str] = _nobody,
     ) -> None:
-        """`trusted`: networks that are not counted by address."""
+        """
+        `trusted`: networks that are not counted by address; `banned`: why an account may not come,
+        empty: it may.
+        """
         self.limits = limits
         self.places = Places()
         self._inner = inner
         self._trusted = trusted
+        self._banned = banned
 
     async def login(self, visitor: Visitor) -> Account:
         """Count it in before it is asked who it is, for that costs more."""
@@ -85,6 +95,8 @@ class LimitedGate:
         account = None
         try:
             account = await self._inner.login(visitor)
+            if words := self._banned(account.name):
+                raise Refused(StatusCode.CONNECT_REJECTED, words)
             self._take_by_account(seat, application, What.CONNECTIONS, account.name)
         except BaseException:  # cancelled as well
             seat.leave()
@@ -98,9 +110,12 @@ class LimitedGate:
         Count what somebody begins to do; the grant gives it back when it ends.
 
         Raises:
-            Refused: there are too many. Nothing is counted, and the grant not ended.
+            Refused: there are too many, or this account is banned. Nothing is counted, and the
+                grant not ended.
         """
         application, address = request.application, request.visitor.address
+        if words := self._banned(grant.account):
+            raise refusal(request, words)
         if request.action is Action.PUBLISH:
             # by name: whoever takes a stream over has the place of its publisher
             what, seat = What.PUBLISHERS, Seat(self.places, grant.path)

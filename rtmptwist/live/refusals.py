@@ -18,6 +18,7 @@ class Reason(StrEnum):
     ADDRESS = "too many connections from one address"
     RTMPE = "too many RTMPE handshakes from one address"
     TLS = "too many TLS handshakes from one address"
+    BANNED = "banned addresses"
     NOT_SERVED = "what they speak is not served"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -52,6 +52,8 @@ class Registry:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.refusals = Refusals()
+        self.banned: Callable[[str], str] = _nobody
+        "Asked for every address that comes: why it may not; empty: it may."
         self._clock = clock
         self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
         self._by_address: dict[str, int] = {}
@@ -86,9 +88,12 @@ class Registry:
         Count a new connection in.
 
         Raises:
-            Refused: there are too many, in all or from its address. It is not counted, and the log
-                knows already.
+            Refused: there are too many, in all or from its address, or it is banned. It is not
+                counted, and the log knows already.
         """
+        if words := self.banned(connection.address):
+            self.refusals.note(Reason.BANNED, connection.address, words)
+            raise Refused(StatusCode.CONNECT_REJECTED, words)
         limits = self.limits
         address = place(connection.address)
         count = self._by_address.get(address, 0)
@@ -177,3 +182,7 @@ class Registry:
 
     def _is_trusted(self, address: str) -> bool:
         return address == "unix" or within(address, self.limits.trusted)
+
+
+def _nobody(address: str) -> str:  # noqa: ARG001 - where there are no bans
+    return ""

@@ -380,6 +380,12 @@ class ServerConnection(Protocol):
         self._abort = self.clock.callLater(linger, transport.abortConnection)
         close()
 
+    @property
+    def accounts(self) -> set[str]:
+        """In whose names it is here: by its login, and by what spoke for each of its streams."""
+        names = {stream.account for stream in self.streams.values()}
+        return names if self.account is None else {self.account.name, *names}
+
     def expel(self, reason: str) -> None:
         """Somebody in charge wants it gone: tell the client why, whatever it does, and close."""
         for stream_id, stream in tuple(self.streams.items()):

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 class NetStream(Protocol):
     """The use of a message stream."""
 
+    @property
+    def account(self) -> str:
+        """In whose name."""
+
     def push(self, message: Message) -> None:
         """Media or data came from the client."""
 
@@ -67,6 +71,11 @@ class Publishing:
         self._conduct: Conduct | None = None
         self.merge = 0.0
         "Seconds that the stream gathers messages."
+
+    @property
+    def account(self) -> str:
+        """In whose name."""
+        return self._grant.account
 
     def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
@@ -195,6 +204,11 @@ class Playing:
         self._grant = grant
         self._since = connection.clock.seconds()
         self._subscriber: Subscriber | None = None
+
+    @property
+    def account(self) -> str:
+        """In whose name."""
+        return self._grant.account
 
     def attach(self, subscriber: Subscriber) -> None:
         """Begin; media comes from the first `resume` on."""
