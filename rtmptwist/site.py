@@ -41,6 +41,7 @@ from rtmptwist.net.frontdoor import FrontDoor, Maker, Speech, Visitor
 from rtmptwist.net.listen import ListenerService, listener
 from rtmptwist.net.rate import AddressRate
 from rtmptwist.net.server import Care, ServerFactory
+from rtmptwist.net.swffiles import SwfFileError, read_swfs
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
@@ -50,6 +51,7 @@ from rtmptwist.web import rtmpt
 from rtmptwist.web.site import Site as WebSite
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.rtmpe import unavailable
+from rtmptwist.wire.swf import Swf
 
 RTMP: Final = frozenset({3})
 RTMPE: Final = frozenset({6, 8, 9})
@@ -72,6 +74,7 @@ def check(config: Config) -> None:
     for host in config.vhosts:
         for app in host.apps.values():
             _rules(book, host.name, app, problems)
+            _swfs(host.name, app, problems)
     for section in config.listeners:
         try:
             _check(section)
@@ -112,9 +115,26 @@ def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> R
     try:
         return book.rules(app)
     except BadFile as error:
-        section = f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
-        problems += [f"{section} {line}" for line in str(error).split("\n")]
+        problems += [f"{_section(host, app)} {line}" for line in str(error).split("\n")]
         return None
+
+
+def _swfs(host: str, app: schema.App, problems: list[str]) -> tuple[Swf, ...]:
+    """The SWF files of which players must know one; `problems` gets what is wrong with them."""
+    found = []
+    for place in app.swf:
+        if isinstance(place, Path):
+            try:
+                found += read_swfs(place)
+            except SwfFileError as error:
+                problems.append(f"{_section(host, app)} swf: {error}")
+        else:
+            found.append(Swf(place.size, place.hash))
+    return tuple(found)
+
+
+def _section(host: str, app: schema.App) -> str:
+    return f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
 
 
 class Site:
@@ -125,16 +145,22 @@ class Site:
         self.reactor = reactor
         limits = config.limits
         settings: dict[Application, schema.App] = {}
+        problems: list[str] = []
         hosts = []
         for host in config.vhosts:
             applications = {
-                Application(app.name, app, reactor, host=host.name): app
+                Application(
+                    app.name,
+                    app,
+                    reactor,
+                    host=host.name,
+                    swfs=_swfs(host.name, app, problems),
+                ): app
                 for app in host.apps.values()
             }
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
-        problems: list[str] = []
         book = RuleBook(time.time, reactor)
         rules = {
             application: found

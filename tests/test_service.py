@@ -29,6 +29,7 @@ from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, result_of
+from tests.support.swf import COMPRESSED, SWF
 from tests.support.threads import ImpatientReactor
 
 pytestmark = pytest.mark.usefixtures("logs")
@@ -487,6 +488,37 @@ def test_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
     words = (
         rf"^\[app live\] {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
         rf"\[vhost h / app live\] {tmp_path}/other.keys: is not there; [^\n]*$"
+    )
+    with pytest.raises(SiteError, match=words):
+        House(tmp_path, text)
+    with pytest.raises(SiteError, match=words):
+        check(load(tmp_path / "site.ini"))
+
+
+@pytest.mark.parametrize("swf", ["player.swf", ".", f"9:{'00' * 32}\n  player.swf"])
+def test_players_must_know_the_files_that_an_application_names(tmp_path: Path, swf: str) -> None:
+    (tmp_path / "player.swf").write_bytes(COMPRESSED)
+    house = House(tmp_path, f"{FILE}\n[app flash]\npublish = anyone\nswf = {swf}\n").start()
+    url = "rtmp://h/flash"
+    house.site.publish("show", house.site.client(url))
+    house.site.play("show", house.site.client(url, swf=SWF))
+    playing = house.site.stream(house.site.client(url)).play("show")
+    house.pass_time(6)
+    assert playing.called
+    assert isinstance(house.site.failure(playing), ConnectionClosed)
+    house.stop()
+    house.pass_time(5)
+
+
+def test_swf_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
+    (tmp_path / "a.swf").write_text("<html>")
+    text = (
+        f"{FILE}\n[app flash]\nswf = a.swf\n  b.swf\n[vhost a.example / app flash]\nswf = c.swf\n"
+    )
+    words = (
+        rf"^\[app flash\] swf: {tmp_path}/a.swf: SWF file begins with b'<ht' [^\n]*\n"
+        rf"\[app flash\] swf: {tmp_path}/b.swf: No such file or directory\n"
+        rf"\[vhost a.example / app flash\] swf: {tmp_path}/c.swf: No such [^\n]*$"
     )
     with pytest.raises(SiteError, match=words):
         House(tmp_path, text)

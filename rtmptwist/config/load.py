@@ -168,8 +168,11 @@ class _Loader:
         for key in keys(kind).values():
             value = given.get(key.name, key.default)
             if isinstance(value, Path):
-                # no link is followed: certbot renews by having them point to other files
-                given[key.name] = Path(os.path.normpath(folder / value))
+                given[key.name] = _seen_from(folder, value)
+            elif isinstance(value, tuple):
+                given[key.name] = tuple(
+                    _seen_from(folder, each) if isinstance(each, Path) else each for each in value
+                )
         return kind(**given)
 
     def _named(self, kind: type[Any], host: str = "") -> dict[str, _Found]:
@@ -255,6 +258,11 @@ class _Loader:
             elif named and not asking and key in said[-1].entries:
                 text = f"means nothing: {' and '.join(actions)} = … without {word!r}"
                 self._problem(said[-1].entries[key].problem(text))
+
+
+def _seen_from(folder: Path, path: Path) -> Path:
+    # no link is followed: certbot renews by having them point to other files
+    return Path(os.path.normpath(folder / path))
 
 
 def _host_and_name(header: dict[str, str]) -> tuple[str, str]:

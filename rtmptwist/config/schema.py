@@ -36,6 +36,7 @@ from rtmptwist.config.convert import (
     Who,
     Words,
 )
+from rtmptwist.config.swf import SwfFiles, SwfPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class App:
     play: Annotated[Access, Who("users", "signed")] = ANYONE
     keys: Annotated[Path | None, Place("none")] = None
     signing: Annotated[Path | None, Place("none")] = None
+    swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0
     window_size: Annotated[int, Size(1 << 16, 1 << 40)] = 32 << 20

@@ -23,13 +23,10 @@ from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
 from rtmptwist.wire.swf import Swf, identify
 from tests.support.pair import SessionPair
+from tests.support.swf import COMPRESSED, PLAIN, SWF
 
 FILE = Path(__file__).parents[1] / "vectors" / "handshake" / "swf-verification.json"
 RECORDED: dict[str, dict[str, Any]] = json.loads(FILE.read_text())
-
-BODY = b"tags of a small film" * 20
-PLAIN = b"FWS\x0a" + (8 + len(BODY)).to_bytes(4, "little") + BODY
-COMPRESSED = b"CWS" + PLAIN[3:8] + zlib.compress(BODY)
 
 
 @pytest.mark.parametrize("client", RECORDED)
@@ -79,8 +76,6 @@ def test_a_bomb_is_not_inflated() -> None:
 
 
 # ------------------------------------------------------------------------ sessions
-
-SWF = Swf.of(PLAIN)
 
 
 def asked(**options: Any) -> SessionPair:
