@@ -14,6 +14,7 @@ import pytest
 
 from rtmptwist.auth.keyfile import StreamKey, hash_of
 from rtmptwist.auth.signing import Secret, canonical
+from rtmptwist.live.access import Terms
 from tests.support.programs import (
     SAMPLES,
     Programs,
@@ -66,6 +67,8 @@ class Given:
     next_key: str
     old_key: str
     "It has expired."
+    small_key: str
+    "For small pictures only."
 
 
 class House:
@@ -92,9 +95,8 @@ SECRET = Secret("a1", "s" * 64)
 
 
 def _given(number: int) -> Given:
-    return Given(
-        f"room/k{number}", *(f"key_{number}_{which}" for which in ("first", "next", "old"))
-    )
+    keys = (f"key_{number}_{which}" for which in ("first", "next", "old", "small"))
+    return Given(f"room/k{number}", *keys)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +104,14 @@ def house() -> Iterator[House]:
     with programs() as these, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys = [
-            StreamKey(
-                given.name, hash_of(key), expires=1577836800 if key == given.old_key else None
-            )
+            key
             for given in map(_given, range(100))
-            for key in (given.key, given.next_key, given.old_key)
+            for key in (
+                StreamKey(given.name, hash_of(given.key)),
+                StreamKey(given.name, hash_of(given.next_key)),
+                StreamKey(given.name, hash_of(given.old_key), expires=1577836800),
+                StreamKey(given.name, hash_of(given.small_key), Terms(width=160, height=120)),
+            )
         ]
         (folder / "live.keys").write_text("".join(f"{key.line()}\n" for key in keys))
         (folder / "signing").write_text(SECRET.line())
@@ -215,6 +220,11 @@ def test_a_key_that_is_revoked_while_it_is_used(
     again = started.start(*publisher(ffmpeg9(), SHORT, url))
     assert "This stream key is not known here" in ended(again)
     assert watcher.packets()
+
+
+def test_a_key_has_its_bounds(started: Programs, house: House, given: Given) -> None:
+    sending = publishing(started, LONG, house.site.url(f"live/{given.small_key}"), 1.0)
+    assert " pixels; 160x120 are allowed." in ended(sending)
 
 
 def test_nobody_takes_a_name_over_without_its_key(
