@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
+from twisted.application.service import Service
+
+from rtmptwist.auth.authmod import SCHEMES
 from rtmptwist.auth.brake import Brake
+from rtmptwist.auth.challenges import Challenges, kept_secret
+from rtmptwist.auth.checkers import CertificateName, Checker, from_plugin
 from rtmptwist.auth.files import BadFile, SecretFile
-from rtmptwist.auth.gate import Rules
+from rtmptwist.auth.gate import Login as LoginPort
+from rtmptwist.auth.gate import NoLogin, Rules
+from rtmptwist.auth.hashing import Hashing
 from rtmptwist.auth.keyfile import read_keys
 from rtmptwist.auth.keys import NoKeys, StreamKeys
 from rtmptwist.auth.limits import AppLimits, Scope, What
+from rtmptwist.auth.login import Logins, Way
+from rtmptwist.auth.passwordfile import PasswordFile, read_users
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.auth.signing import SignedUrls, read_secrets
-from rtmptwist.config.convert import Access
+from rtmptwist.auth.tokenfile import TokenFile, read_tokens
+from rtmptwist.config.convert import Access, Login
 from rtmptwist.config.schema import App
 from rtmptwist.live.access import Action, Terms
 
@@ -24,26 +34,41 @@ T = TypeVar("T")
 class RuleBook:
     """Makes the rules of applications; a file is read once, however many name it."""
 
-    def __init__(self, now: Callable[[], float], reactor: Any = None) -> None:
-        """`now`: seconds since the epoch. Without a reactor the rules are only to be looked at."""
+    def __init__(
+        self, now: Callable[[], float], reactor: Any = None, state: Path | None = None
+    ) -> None:
+        """
+        `now`: seconds since the epoch. `state`: a folder in which the secret of challenges is kept;
+        without it the rules are not to be used, only what they need is looked at.
+        """
         self._now = now
-        self._brake = Brake(reactor)
+        self._state = state
         self._files: dict[tuple[Path, object], SecretFile[Any]] = {}
+        self._checkers: dict[Login, Checker] = {}
+        self._challenges: Challenges | None = None
+        self._brake = Brake(reactor)
+        self._hashing = Hashing(reactor)
 
     @property
     def files(self) -> tuple[SecretFile[Any], ...]:
         """All that were read, to be watched."""
         return tuple(self._files.values())
 
+    @property
+    def services(self) -> list[Service]:
+        """What the rules need to run."""
+        return [self._hashing] if any(login.kind == "file" for login in self._checkers) else []
+
     def rules(self, app: App) -> Rules:
         """
         Of one application.
 
         Raises:
-            BadFile: something that it names cannot be used.
+            BadFile: a file that it names cannot be used.
+            BadChecker: a login that it describes cannot be made.
         """
-        keys = self._file("keys", app.keys, read_keys)
-        secrets = self._file("secrets", app.signing, read_secrets)
+        keys = self._file("keys make {} …", app.keys, read_keys)
+        secrets = self._file("secrets make {} …", app.signing, read_secrets)
 
         def proofs(access: Access) -> list[Proof]:
             """What speaks for somebody; first what also says no, and what says who it is."""
@@ -61,16 +86,57 @@ class RuleBook:
                 found.append(Anyone())
             return found
 
-        return Rules({Action.PUBLISH: proofs(app.publish), Action.PLAY: proofs(app.play)})
+        return Rules(
+            {Action.PUBLISH: proofs(app.publish), Action.PLAY: proofs(app.play)}, self._login(app)
+        )
 
+    # ---- logins
+
+    def _login(self, app: App) -> LoginPort:
+        checkers = [self._checker(login) for login in app.logins or ()]
+        if not checkers or self._state is None:
+            return NoLogin()
+        if self._challenges is None:
+            self._challenges = Challenges(kept_secret(self._state), self._now)
+        ways = {Action.PUBLISH: _way(app.publish), Action.PLAY: _way(app.play)}
+        return Logins(checkers, ways, self._challenges, self._brake, SCHEMES.get(app.challenge))
+
+    def _checker(self, login: Login) -> Checker:
+        """The same for all who describe it alike: they share its files and what it remembers."""
+        if login not in self._checkers:
+            self._checkers[login] = self._make(login)
+        return self._checkers[login]
+
+    def _make(self, login: Login) -> Checker:
+        match login.kind:
+            case "file":
+                users = self._file("passwd {} USER", Path(login.argument), read_users)
+                return Checker("file", PasswordFile(users, self._hashing, self._now))
+            case "token":
+                tokens = self._file("token {} NAME", Path(login.argument), read_tokens)
+                return Checker("token", TokenFile(tokens))
+            case "certificate":
+                return Checker("certificate", CertificateName())
+            case _:
+                return from_plugin(login.kind, login.argument)
+
+    # ---- files
+
+    @overload
+    def _file(self, command: str, path: Path, read: Callable[[Path], T]) -> SecretFile[T]: ...
+    @overload
+    def _file(
+        self, command: str, path: Path | None, read: Callable[[Path], T]
+    ) -> SecretFile[T] | None: ...
     def _file(
         self, command: str, path: Path | None, read: Callable[[Path], T]
     ) -> SecretFile[T] | None:
+        """`command` of `rtmptwist` makes it."""
         if path is None:
             return None
         if (path, read) not in self._files:
             if not path.exists():
-                words = f"is not there; `rtmptwist {command} make {path} …` makes it"
+                words = f"is not there; `rtmptwist {command.format(path)}` makes it"
                 raise BadFile(path, [(0, words)])
             self._files[path, read] = SecretFile(path, read)
         return self._files[path, read]
@@ -92,4 +158,13 @@ def limits_of(app: App) -> AppLimits:
             (What.VIEWERS, Scope.ADDRESS): app.max_viewers_per_address,
         },
         Terms(bitrate=app.max_bitrate, duration=app.max_session),
+    )
+
+
+def _way(access: Access) -> Way:
+    """How one gets there."""
+    return Way(
+        users="users" in access.proofs,
+        networks=access.networks,
+        later=access.anyone or bool(access.proofs - {"users"}),
     )

@@ -43,6 +43,7 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     children: list[Any] = [Sweeper(site), Keeping(site.bans, reactor), Farewell(site)]
     if site.tls:
         children.append(renewal(site.tls, reactor))
+    children += site.services
     if site.files:
         children.append(watching(site.files, reactor))
     for child in (*children, *listeners, Welcome(config, listeners)):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtmptwist.auth.banfile import BanFile
+from rtmptwist.auth.checkers import BadChecker
 from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import LimitedGate
@@ -114,7 +115,7 @@ def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> R
     """Who may do what in an application; else `problems` gets what is wrong with its files."""
     try:
         return book.rules(app)
-    except BadFile as error:
+    except (BadFile, BadChecker) as error:
         problems += [f"{_section(host, app)} {line}" for line in str(error).split("\n")]
         return None
 
@@ -178,6 +179,9 @@ class Site:
         )
         self.files = book.files
         "With secrets; to be watched."
+
+        self.services = book.services
+        "To be run before anybody is let in."
 
         self.care = Care(
             limits=Limits(

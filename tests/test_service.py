@@ -27,6 +27,7 @@ from rtmptwist.wire.command import Command
 from rtmptwist.wire.control import SetChunkSize, message
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import gop, headers, payloads, video
+from tests.support.logins import password_file, user
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, result_of
 from tests.support.swf import COMPRESSED, SWF
@@ -65,6 +66,7 @@ grace = 0s
 play = 198.51.100.0/24
 
 [app members]
+logins = memory:alice:geheim
 publish = users, 198.51.100.0/24
 play = users
 
@@ -174,7 +176,8 @@ def test_applications_by_host(house: House) -> None:
         ("rtmp://h/watch", "203.0.113.1", "play", "NetStream.Play.Failed"),
         ("rtmp://h/watch", "198.51.100.4", "play", None),
         ("rtmp://a.example/live", "203.0.113.1", "play", None),
-        ("rtmp://h/members", "203.0.113.1", "publish", "NetStream.Publish.Denied"),
+        ("rtmp://h/members?user=alice&password=geheim", "203.0.113.1", "publish", None),
+        ("rtmp://h/members?user=alice&password=geheim", "203.0.113.1", "play", None),
         ("rtmp://h/members", "198.51.100.4", "publish", None),
         ("rtmp://h/members", "198.51.100.4", "play", "NetStream.Play.Failed"),
     ],
@@ -191,6 +194,31 @@ def test_rules_by_application_and_host(
         error = site.failure(asking)
         assert isinstance(error, Refusal)
         assert error.code == code
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("rtmp://h/members", "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : "),
+        ("rtmp://h/members?user=alice&password=Geheim", "The login is wrong."),
+    ],
+)
+def test_who_has_to_log_in(house: House, url: str, code: str) -> None:
+    error = house.site.failure(house.site.connect(url, "203.0.113.1"))
+    assert isinstance(error, Refusal)
+    assert (error.code, error.description) == ("NetConnection.Connect.Rejected", code)
+
+
+def test_threads_and_files_of_logins_belong_to_the_service(tmp_path: Path) -> None:
+    password_file(tmp_path / "passwd", user("alice"))
+    text = FILE.replace("memory:alice:geheim", "file:passwd")
+    house = House(tmp_path, text).start()
+    kinds = [type(child).__name__ for child in house.service]
+    assert kinds[kinds.index("Hashing") + 1] == "TimerService"
+    secret = tmp_path / "var" / "challenges.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    house.stop()
+    house.pass_time(5)
 
 
 def test_handshakes_have_a_rate_of_the_file_and_are_forgotten_in_time(

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from rtmptwist.auth.errors import Busy
+from rtmptwist.auth.files import BadFile, rewrite
 
 LIFETIME: Final = 60
 "Seconds within which a challenge can be answered: encoders take milliseconds."
@@ -32,6 +36,31 @@ _MAC: Final = 16
 
 LENGTH: Final = (_RANDOM + _TIME + _MAC) * 4 // 3
 "Characters."
+
+
+def kept_secret(folder: Path) -> bytes:
+    """
+    The secret that signs challenges, kept in a folder, so that all processes have the same.
+
+    Raises:
+        BadFile: it cannot be read or written.
+    """
+    path = folder / "challenges.secret"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFile(folder, [(0, error.strerror or str(error))]) from error
+    found: list[str] = []
+
+    def once(text: str) -> str:
+        found.append(text if _SECRET.fullmatch(text) else secrets.token_hex(32))
+        return found[0]
+
+    rewrite(path, once)
+    return bytes.fromhex(found[0])
+
+
+_SECRET: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Challenges:

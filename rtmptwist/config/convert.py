@@ -11,12 +11,14 @@ from __future__ import annotations
 import difflib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
+from twisted.cred.strcred import findCheckerFactories
 from twisted.internet.endpoints import serverFromString
 
 from rtmptwist.config.ini import quoted
@@ -245,7 +247,7 @@ def _split(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
-def _either(words: tuple[str, ...]) -> str:
+def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
@@ -325,6 +327,62 @@ def _network(text: str) -> Network:
         return ip_network(text)
     except ValueError:
         raise wrong(text, f"a network: is {near} meant?") from None
+
+
+# --- logins
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """By what a login is checked."""
+
+    kind: str
+
+    argument: str = field(default="", repr=False)
+    "A path for kinds in `LOGIN_FILES`. May hold secrets."
+
+
+LOGIN_FILES: Final = frozenset({"file", "token"})
+
+_LOGINS: Final = {
+    "file": re.compile(r"[^\0]+"),
+    "token": re.compile(r"[^\0]+"),
+    "certificate": re.compile(""),
+}
+_FORMS: Final = {
+    "file": "file:FILE",
+    "token": "token:FILE",
+    "certificate": "certificate",
+}
+
+
+class LoginKind(Converter[Login]):
+    """A kind of checker and, after a colon, what belongs to it; kinds are ours, or cred's."""
+
+    def read(self, text: str) -> Login:
+        kind, _, argument = text.partition(":")
+        form = _LOGINS.get(kind)
+        if form is None:
+            plugins = sorted(_login_plugins())
+            if kind not in plugins:
+                allowed = f"file:FILE, token:FILE, certificate, or {_either(plugins)}"
+                raise wrong(kind, allowed, (*_LOGINS, *plugins))
+        elif not form.fullmatch(argument):
+            raise BadValue(f"{quoted(kind)}: expected {_FORMS[kind]}")
+        return Login(kind, argument)
+
+    def show(self, value: Login) -> str:
+        return f"{value.kind}:{value.argument}" if value.argument else value.kind
+
+
+def _login_plugins() -> list[str]:
+    """Kinds that `twisted.cred.strcred` knows and that can check a user and a password."""
+    return [
+        plugin.authType
+        for plugin in findCheckerFactories()
+        if {IUsernamePassword, IUsernameHashedPassword} & set(plugin.credentialInterfaces)
+        and plugin.authType not in _LOGINS
+    ]
 
 
 # --- endpoints

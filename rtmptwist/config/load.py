@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rtmptwist.config import ini
-from rtmptwist.config.convert import BadValue, host_name, meant, wrong
+from rtmptwist.config.convert import LOGIN_FILES, BadValue, Login, host_name, meant, wrong
 from rtmptwist.config.ini import Entry, Problem, Section, quoted
 from rtmptwist.config.schema import App, Config, Limits, Listener, Server, VirtualHost, keys
 
@@ -41,10 +41,11 @@ NEEDS: Final = {
 
 
 NEED_FILES: Final = (
-    ("keys", "keys", ("publish",)),
-    ("signed", "signing", ("publish", "play")),
+    ("keys", "keys", ("publish",), "a file: keys = FILE"),
+    ("signed", "signing", ("publish", "play"), "a file: signing = FILE"),
+    ("users", "logins", ("publish", "play"), "somebody who knows them: logins = file:FILE"),
 )
-"Proofs, the keys that name their files, and where the proofs may be asked for."
+"Proofs, the keys that name their files, where the proofs may be asked for, what they need."
 
 
 class ConfigError(Exception):
@@ -167,12 +168,7 @@ class _Loader:
         folder = self.path.absolute().parent.resolve()
         for key in keys(kind).values():
             value = given.get(key.name, key.default)
-            if isinstance(value, Path):
-                given[key.name] = _seen_from(folder, value)
-            elif isinstance(value, tuple):
-                given[key.name] = tuple(
-                    _seen_from(folder, each) if isinstance(each, Path) else each for each in value
-                )
+            given[key.name] = _seen_from(folder, value)
         return kind(**given)
 
     def _named(self, kind: type[Any], host: str = "") -> dict[str, _Found]:
@@ -227,6 +223,7 @@ class _Loader:
     def _app(self, name: str, *found: _Found | None) -> App:
         app = self._make(App, *found, name=name)
         self._check_proofs(app, [at.section for at in found if at])
+        self._check_logins([at for at in found if at])
         known = keys(App)
         for less, more in (("merge", "max_lag"), ("max_lag", "window")):
             if getattr(app, less) > getattr(app, more):
@@ -242,9 +239,22 @@ class _Loader:
                 self._problem(said[-1].problem(text))
         return app
 
+    def _check_logins(self, said: list[_Found]) -> None:
+        """Certificates need a listener that asks for them."""
+        asked = any(
+            found.values.get("client_ca")
+            for (kind, _, _), found in self.found.items()
+            if kind is Listener
+        )
+        for at in said:
+            kinds = [login.kind for login in at.values.get("logins") or ()]
+            if "certificate" in kinds and not asked:
+                text = "'certificate' needs a listener that asks for one: client_ca is missing"
+                self._problem(at.section.entries["logins"].problem(text))
+
     def _check_proofs(self, app: App, said: list[Section]) -> None:
         """What speaks for somebody needs its file, and a file needs somebody to ask for it."""
-        for word, key, actions in NEED_FILES:
+        for word, key, actions, needs in NEED_FILES:
             asking = [action for action in actions if word in getattr(app, action).proofs]
             named = getattr(app, key) is not None
             if asking and not named:
@@ -254,15 +264,23 @@ class _Loader:
                     for action in asking
                     if action in section.entries
                 )
-                self._problem(entry.problem(f"{word!r} needs a file: {key} = FILE is missing"))
-            elif named and not asking and key in said[-1].entries:
+                self._problem(entry.problem(f"{word!r} needs {needs} is missing"))
+            elif named and not asking and key in said[-1].entries and word != "users":
                 text = f"means nothing: {' and '.join(actions)} = … without {word!r}"
                 self._problem(said[-1].entries[key].problem(text))
 
 
-def _seen_from(folder: Path, path: Path) -> Path:
-    # no link is followed: certbot renews by having them point to other files
-    return Path(os.path.normpath(folder / path))
+def _seen_from(folder: Path, value: Any) -> Any:
+    """A value with its paths seen from the folder of the file."""
+    match value:  # no link is followed: certbot renews by having them point to other files
+        case Path():
+            return Path(os.path.normpath(folder / value))
+        case Login() if value.kind in LOGIN_FILES:
+            return Login(value.kind, os.path.normpath(folder / value.argument))
+        case tuple():
+            return tuple(_seen_from(folder, each) for each in value)
+        case _:
+            return value
 
 
 def _host_and_name(header: dict[str, str]) -> tuple[str, str]:

@@ -27,6 +27,8 @@ from rtmptwist.config.convert import (
     Folder,
     HostNames,
     Lines,
+    Login,
+    LoginKind,
     Network,
     Networks,
     Or,
@@ -98,6 +100,8 @@ class App:
     name: str
     publish: Annotated[Access, Who()] = NOBODY
     play: Annotated[Access, Who("users", "signed")] = ANYONE
+    logins: Annotated[tuple[Login, ...] | None, Or("none", Lines(LoginKind()))] = None
+    challenge: Annotated[str, Choice("adobe", "llnw", "none")] = "adobe"
     keys: Annotated[Path | None, Place("none")] = None
     signing: Annotated[Path | None, Place("none")] = None
     swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()

@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from rtmptwist.auth import passwordfile
-from rtmptwist.auth.authmod import Adobe, Answer, Llnw
+from rtmptwist.auth.authmod import SCHEMES, Answer, Scheme
 from rtmptwist.auth.credentials import Password
 from rtmptwist.auth.errors import Busy, Wrong
-from rtmptwist.auth.files import BadFile, SecretFile
-from rtmptwist.auth.hashing import Hashing
-from rtmptwist.auth.passwordfile import PasswordFile, User, parse_users, read_users
-from rtmptwist.auth.passwords import Cost, PasswordHash, adobe_verifier, llnw_verifier
+from rtmptwist.auth.files import BadFile
+from rtmptwist.auth.passwordfile import PasswordFile, parse_users
 from rtmptwist.live.access import Visitor
 from rtmptwist.live.application import Application
+from rtmptwist.live.names import parse_connect
 from tests.support.live import Settings
+from tests.support.logins import CHEAP, SALT, Encoder, Threads, password_file, user
 from tests.support.logs import Logs
 from tests.support.memory import failure_of, result_of
 
-T = TypeVar("T")
-CHEAP = Cost(log_n=2)
-SALT = "AAECAwQFBgcICQoL"
 VISITOR = Visitor("192.0.2.1", Application("live", Settings(), Clock()))
-
-
-def user(name: str, password: bytes = b"geheim", *, weak: bool = False) -> User:
-    hashed = PasswordHash.of(password, CHEAP)
-    if not weak:
-        return User(name, hashed)
-    adobe = SALT, adobe_verifier(name.encode(), SALT.encode(), password).decode()
-    return User(name, hashed, adobe, llnw_verifier(name.encode(), password).decode())
-
-
-class Threads(Hashing):
-    """Hashes when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__(None, threads=1)
-        self.done = 0
-        self.pending: list[Callable[[], None]] | None = None
-
-    async def do(self, work: Callable[[], T]) -> T:
-        self.done += 1
-        if self.pending is not None:
-            wait: Deferred[None] = Deferred()
-            self.pending.append(lambda: wait.callback(None))
-            await wait
-        return work()
 
 
 class Desk:
@@ -64,13 +34,8 @@ class Desk:
         self.path = path
         self.threads = Threads()
         self.now = 1000.0
-        self.write(user("alice", weak=True), user("bob"))
-        self.file = SecretFile(path, read_users)
+        self.file = password_file(path, user("alice", weak=True), user("bob"))
         self.checker = PasswordFile(self.file, self.threads, lambda: self.now)
-
-    def write(self, *users: User) -> None:
-        self.path.write_text("".join(f"{each.line()}\n" for each in users))
-        self.path.chmod(0o600)
 
     def asks(self, name: bytes, password: bytes, address: str = "192.0.2.1") -> Deferred[Any]:
         visitor = Visitor(address, VISITOR.application)
@@ -241,39 +206,27 @@ def test_too_many_at_once(desk: Desk) -> None:
 # -------------------------------------------------------------------------------- answers
 
 
-def adobe(name: str, password: bytes = b"geheim") -> Answer:
-    challenge, client = "c" * 40, "01234567"
-    said = {"user": name, "opaque": challenge, "challenge": client}
-    blank = Adobe().answer(said, SALT, "live")
-    verifier = adobe_verifier(name.encode(), SALT.encode(), password)
-    response = b64encode(hashlib.md5(verifier + f"{challenge}{client}".encode()).digest())
-    assert not blank.fits(verifier)
-    return Adobe().answer({**said, "response": response.decode()}, SALT, "live")
+def answer(scheme: Scheme, name: str, password: bytes = b"geheim") -> Answer:
+    encoder = Encoder(name, password, scheme.name)
+    asked = scheme.ask(name, SALT, "c" * 40)
+    query = parse_connect(f"live{encoder.second(asked)}").query
+    return scheme.answer(query, SALT, "live")
 
 
-def llnw(name: str, password: bytes = b"geheim") -> Answer:
-    said = {"user": name, "nonce": "n", "cnonce": "c", "nc": "00000001"}
-    blank = Llnw().answer(said, "", "live")
-    response = blank._response(llnw_verifier(name.encode(), password), "live")
-    return Llnw().answer({**said, "response": response.decode()}, "", "live")
-
-
-@pytest.mark.parametrize("scheme", [adobe, llnw])
-def test_answers(desk: Desk, scheme: Callable[..., Answer]) -> None:
-    assert result_of(desk.answers(scheme("alice"))) == b"alice"
-    assert why(desk.answers(scheme("alice", b"Geheim"))) == "a wrong answer for alice"
-    assert why(desk.answers(scheme("nobody"))) == "no such user"
-    assert why(desk.answers(scheme("nobody", b""))) == "no such user"
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_answers(desk: Desk, scheme: Scheme) -> None:
+    assert result_of(desk.answers(answer(scheme, "alice"))) == b"alice"
+    assert why(desk.answers(answer(scheme, "alice", b"Geheim"))) == "a wrong answer for alice"
+    assert why(desk.answers(answer(scheme, "nobody"))) == "no such user"
+    assert why(desk.answers(answer(scheme, "nobody", b""))) == "no such user"
     assert desk.threads.done == 0
 
 
-@pytest.mark.parametrize(("scheme", "option"), [(adobe, "adobe"), (llnw, "llnw")])
-def test_who_has_no_verifier_is_told_how_to_get_one(
-    desk: Desk, scheme: Callable[..., Answer], option: str
-) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_who_has_no_verifier_is_told_how_to_get_one(desk: Desk, scheme: Scheme) -> None:
     """Else the right password in OBS is refused, and nobody knows why."""
-    assert why(desk.answers(scheme("bob"))) == (
-        f"bob has no verifier for this; `rtmptwist passwd --{option}` makes one"
+    assert why(desk.answers(answer(scheme, "bob"))) == (
+        f"bob has no verifier for this; `rtmptwist passwd --{scheme.name}` makes one"
     )
 
 

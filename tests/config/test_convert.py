@@ -24,6 +24,8 @@ from rtmptwist.config.convert import (
     Folder,
     HostNames,
     Lines,
+    Login,
+    LoginKind,
     Networks,
     Or,
     Place,
@@ -77,6 +79,10 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (Who(), "users", Access(proofs=frozenset({"users"}))),
     (Who(), "users, 10.0.0.0/8", Access((INSIDE,), proofs=frozenset({"users"}))),
     (Who(), "10.0.0.0/8\n2001:db8::/32", Access((INSIDE, IPv6Network("2001:db8::/32")))),
+    (LoginKind(), "file:a:b.passwd", Login("file", "a:b.passwd")),
+    (LoginKind(), "token:tokens", Login("token", "tokens")),
+    (LoginKind(), "certificate", Login("certificate")),
+    (LoginKind(), "memory:alice:geheim", Login("memory", "alice:geheim")),
     (Lines(COUNT), "1", (1,)),
     (Lines(ServerEndpoint()), "tcp:1935\ntcp6:1936", ("tcp:1935", "tcp6:1936")),
     (Lines(COUNT), "\n1\n\n2", (1, 2)),
@@ -90,6 +96,8 @@ def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: obj
 
 
 WHO = f"anyone, nobody, {', '.join(PROOFS)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
+
+KINDS = "file:FILE, token:FILE, certificate, or memory or unix"
 
 BAD: list[tuple[Converter[Any], str, str]] = [
     (COUNT, "", "''; expected a whole number"),
@@ -128,6 +136,18 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (Who(), "users, anyone", "'users, anyone'; expected anyone to stand alone"),
     (Who(), "", f"''; expected {WHO}"),
     (Who(), "nobody 10.0.0.0/8", "'nobody 10.0.0.0/8'; expected nobody to stand alone"),
+    (
+        LoginKind(),
+        "publishers.passwd",
+        f"'publishers.passwd'; expected {KINDS}",
+    ),
+    (LoginKind(), "fil:x", f"'fil'; expected {KINDS}; did you mean \"file\"?"),
+    (LoginKind(), "", f"''; expected {KINDS}"),
+    (LoginKind(), "anonymous:geheim", f"'anonymous'; expected {KINDS}"),
+    (LoginKind(), "file", "'file': expected file:FILE"),
+    (LoginKind(), "file:", "'file': expected file:FILE"),
+    (LoginKind(), "token:a\0b", "'token': expected token:FILE"),
+    (LoginKind(), "certificate:geheim", "'certificate': expected certificate"),
     (Who(), "10.0.0.0/33", "'10.0.0.0/33'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
 ]
 

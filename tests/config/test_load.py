@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtmptwist.config.convert import LOOPBACK, NOBODY, Access
+from rtmptwist.config.convert import LOOPBACK, NOBODY, Access, Login
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import App, Config, Limits, Listener, Server
 
@@ -330,6 +330,58 @@ def test_files_of_proofs(tmp_path: Path) -> None:
 )
 def test_proofs_and_files_belong_together(tmp_path: Path, said: str, text: str) -> None:
     assert problems(tmp_path, LEAST + said) == [f"site.ini:{text}"]
+
+
+def test_logins(tmp_path: Path) -> None:
+    text = LEAST + (
+        "publish = users\nlogins = file:a.passwd\n  token:/t\n  memory:alice:geheim\n"
+        "[vhost h / app live]\nlogins = file:b"
+    )
+    plain, narrow = loaded(tmp_path, text).vhosts
+    assert plain.apps["live"].logins == (
+        Login("file", str(tmp_path / "a.passwd")),
+        Login("token", "/t"),
+        Login("memory", "alice:geheim"),
+    )
+    assert narrow.apps["live"].logins == (Login("file", str(tmp_path / "b")),)
+    assert "geheim" not in repr(plain)
+
+
+KINDS = "file:FILE, token:FILE, certificate, or memory or unix"
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "text"),
+    [
+        (
+            "publish = users",
+            4,
+            "publish: 'users' needs somebody who knows them: logins = file:FILE is missing",
+        ),
+        (
+            "logins = memory:a:b\n  fiel:x\n  file:",
+            5,
+            f"logins: 'fiel'; expected {KINDS}; did you mean \"file\"?",
+        ),
+        (
+            "logins = memory:a:b\n  certificate",
+            4,
+            "logins: 'certificate' needs a listener that asks for one: client_ca is missing",
+        ),
+    ],
+)
+def test_logins_that_are_of_no_use(tmp_path: Path, said: str, line: int, text: str) -> None:
+    assert problems(tmp_path, LEAST + said)[0] == f"site.ini:{line}: [app live] {text}"
+
+
+def test_logins_where_nobody_needs_one(tmp_path: Path) -> None:
+    """They are checked all the same, and say who somebody is."""
+    assert loaded(tmp_path, LEAST + "logins = memory:a:b").vhosts[0].apps["live"].logins
+
+
+def test_certificates_where_somebody_asks_for_them(tmp_path: Path) -> None:
+    text = LEAST.replace("[app", "serve = rtmps\nclient_ca = ca.pem\n[app") + "logins = certificate"
+    assert loaded(tmp_path, text).vhosts[0].apps["live"].logins == (Login("certificate"),)
 
 
 def test_files_of_proofs_may_differ_by_host(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_names_shared_with_the_wire_mean_the_same() -> None:
 
 def test_only_fields_with_a_converter_are_keys() -> None:
     assert "name" not in keys(App)
-    assert list(keys(App))[:3] == ["publish", "play", "keys"]
+    assert list(keys(App))[:3] == ["publish", "play", "logins"]
 
 
 def test_no_key_is_offered_that_nothing_reads() -> None:

@@ -1,0 +1,128 @@
+"""
+Checkers of `cred`: made from descriptions, and asked one after the other.
+
+A description is a kind and, after a colon, what belongs to it. Some kinds are ours; all others are
+those of `twisted.cred.strcred`, which finds them as plugins: one's own is a module in
+`twisted/plugins` on the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
+from twisted.cred.strcred import findCheckerFactory
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rtmptwist.auth.credentials import Certificate, ICertificate
+from rtmptwist.auth.errors import Undecided, Wrong
+from rtmptwist.auth.passwordfile import PasswordFile
+
+NAME_LENGTH: Final = 256
+"Characters of what a checker calls somebody."
+
+
+class BadChecker(Exception):
+    """A description of a checker is of no use."""
+
+
+class Checker(NamedTuple):
+    """A checker and what the log calls it."""
+
+    kind: str
+    checker: Any
+
+
+@implementer(ICredentialsChecker)
+class InOrder:
+    """Asks one after the other; the first that accepts knows who it is."""
+
+    log = Logger()
+
+    def __init__(self, checkers: Sequence[Checker]) -> None:
+        self._checkers = checkers
+        self.credentialInterfaces = tuple(
+            dict.fromkeys(i for each in checkers for i in each.checker.credentialInterfaces)
+        )
+
+    def salt(self, user: bytes) -> str | None:
+        """What an Adobe challenge for this user must contain, if that matters to one of them."""
+        files = (each.checker for each in self._checkers if isinstance(each.checker, PasswordFile))
+        return next(filter(None, (file.salt(user) for file in files)), None)
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+        """Cred's: the user's name."""
+        return Deferred.fromCoroutine(self._first(credentials))
+
+    async def _first(self, credentials: Any) -> str:
+        wrong, undecided = [], []
+        for kind, checker in self._checkers:
+            if not any(each.providedBy(credentials) for each in checker.credentialInterfaces):
+                continue
+            try:
+                return _name(await maybeDeferred(checker.requestAvatarId, credentials))
+            except Wrong as error:
+                wrong.append(str(error))
+            except (UnauthorizedLogin, UnhandledCredentials):
+                wrong.append(f"wrong for {kind}")
+            except Undecided as error:
+                undecided.append(str(error))
+            except CancelledError:
+                raise
+            except Exception:  # somebody's plugin
+                self.log.failure("a login could not be checked by {kind}", kind=kind)
+                undecided.append(f"{kind} failed")
+        if undecided:
+            raise Undecided(", ".join(undecided))
+        raise Wrong(", ".join(dict.fromkeys(wrong)))
+
+
+@implementer(ICredentialsChecker)
+class CertificateName:
+    """Believes certificates: TLS has verified them, by the `client_ca` of their listener."""
+
+    credentialInterfaces = (ICertificate,)
+
+    def requestAvatarId(self, credentials: Certificate) -> Deferred[Any]:
+        """Cred's: whom it names."""
+        return succeed(credentials.subject)
+
+
+def _name(avatar: object) -> str:
+    """
+    The name that a checker gives, as text.
+
+    Raises:
+        ValueError: it is none, or none for a log.
+    """
+    name = avatar.decode() if isinstance(avatar, bytes) else avatar
+    if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME_LENGTH):
+        raise ValueError("a checker accepted a login without saying whose it is")
+    return name
+
+
+def from_plugin(kind: str, argument: str) -> Checker:
+    """
+    A checker that `strcred` finds.
+
+    Raises:
+        BadChecker: it cannot be made; the text does not repeat the argument, which may be secret.
+    """
+    factory = findCheckerFactory(kind)
+    try:
+        checker = factory.generateChecker(argument)
+    except Exception as error:  # somebody's plugin
+        name = type(error).__name__
+        raise BadChecker(f"{kind}: {name}; expected {factory.argStringFormat}") from None
+    if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+        # its plugin keeps text, where everything else of cred has bytes
+        checker.users = {_bytes(user): _bytes(word) for user, word in checker.users.items()}
+    return Checker(kind, checker)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
