@@ -162,7 +162,7 @@ class Site:
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
         self.registry = Registry(hosts, limits, reactor)
-        book = RuleBook(time.time, reactor)
+        book = RuleBook(time.time, reactor, config.server.state)
         rules = {
             application: found
             for application, app in settings.items()
