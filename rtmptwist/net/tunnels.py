@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.python.failure import Failure
 
-from rtmptwist.live.networks import within
+from rtmptwist.live.networks import place, within
 from rtmptwist.net.listen import host_of
 from rtmptwist.net.polls import Kind, Polls, Reply
 from rtmptwist.net.tunnel import Tunnel, TunnelLimits
@@ -67,7 +67,7 @@ class Tunnels:
         self._clock = clock
         self._token = token
         self._sessions: dict[str, Polls] = {}
-        self._by_host: dict[str, int] = {}
+        self._by_place: dict[str, int] = {}
         self._stirred: dict[Polls, None] = {}
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class Tunnels:
         tunnel = Tunnel(peer, host, self._clock, self.limits, identity)
         session_id = self._token()
         self._sessions[session_id] = Polls(tunnel, self._clock, self.limits, self._soon)
-        self._by_host[address] = self._by_host.get(address, 0) + 1
+        self._by_place[place(address)] = self._by_place.get(place(address), 0) + 1
         tunnel.open(protocol)
         if tunnel.disconnecting:
             self.meter.refused += 1
@@ -146,23 +146,24 @@ class Tunnels:
         limits = self.limits
         if len(self._sessions) >= limits.sessions:
             raise TunnelsFull(f"{limits.sessions} tunnels are open")
-        count = self._by_host.get(address, 0)
+        where = place(address)
+        count = self._by_place.get(where, 0)
         if count >= limits.sessions_per_address and not within(address, limits.trusted):
-            raise TooManyFromAddress(f"{count} tunnels from {address} are open")
+            raise TooManyFromAddress(f"{count} tunnels from {where} are open")
 
     def _soon(self, polls: Polls) -> None:
         if not self._stirred:
             self._clock.callLater(0, self._settle)
         self._stirred[polls] = None
         if polls.tunnel.lost:  # this is said once
-            self._count_out(host_of(polls.tunnel.getPeer()))
+            self._count_out(place(host_of(polls.tunnel.getPeer())))
 
     def _settle(self) -> None:
         stirred, self._stirred = self._stirred, {}
         for polls in stirred:
             polls.settle()
 
-    def _count_out(self, address: str) -> None:
-        self._by_host[address] -= 1
-        if not self._by_host[address]:
-            del self._by_host[address]
+    def _count_out(self, where: str) -> None:
+        self._by_place[where] -= 1
+        if not self._by_place[where]:
+            del self._by_place[where]

@@ -86,6 +86,17 @@ def test_an_ipv4_address_is_the_same_on_every_listener() -> None:
         tunnels.open(IPv6Address("TCP", "::ffff:192.0.2.1", 1000), HOST)
 
 
+def test_a_network_of_ipv6_is_one_address() -> None:
+    """A customer has 2**64 of them, and so a limit per address was none."""
+    tunnels, _, _ = table(TunnelLimits(sessions_per_address=2))
+    ids = [tunnels.open(IPv6Address("TCP", f"2001:db8:0:1::{n}", 5), HOST) for n in (1, 2)]
+    with pytest.raises(TooManyFromAddress, match="2 tunnels from 2001:db8:0:1::/64 are open"):
+        tunnels.open(IPv6Address("TCP", "2001:db8:0:1::3", 5), HOST)
+    tunnels.open(IPv6Address("TCP", "2001:db8:0:2::1", 5), HOST)
+    tunnels.enter(ids[0], Kind.CLOSE, None, b"", lambda *_: None)
+    tunnels.open(IPv6Address("TCP", "2001:db8:0:1::3", 5), HOST)
+
+
 def test_trusted_networks_are_not_bounded() -> None:
     limits = TunnelLimits(sessions_per_address=1, trusted=(ip_network("192.0.2.0/24"),))
     tunnels, _, _ = table(limits)
