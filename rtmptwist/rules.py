@@ -135,10 +135,13 @@ class RuleBook:
         if path is None:
             return None
         if (path, read) not in self._files:
-            if not path.exists():
+            try:
+                self._files[path, read] = SecretFile(path, read)
+            except BadFile as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
                 words = f"is not there; `rtmptwist {command.format(path)}` makes it"
-                raise BadFile(path, [(0, words)])
-            self._files[path, read] = SecretFile(path, read)
+                raise BadFile(path, [(0, words)]) from error
         return self._files[path, read]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -138,6 +139,20 @@ def test_a_file_that_is_not_there(house: House, tmp_path: Path) -> None:
     assert str(caught.value) == (f"{none}: is not there; `rtmptwist keys make {none} …` makes it")
     with pytest.raises(BadFile, match="rtmptwist secrets make"):
         house.rules("signed", signing=none)
+
+
+def test_a_file_that_the_server_cannot_reach(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has made it, with `sudo` perhaps."""
+
+    def refuse(path: Path, mode: str) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(BadFile) as caught:
+        house.rules("keys", keys=house.keys)
+    assert str(caught.value) == f"{house.keys}: Permission denied"
 
 
 def test_a_file_that_means_something_else(house: House) -> None:
