@@ -32,7 +32,10 @@ SWEEP_INTERVAL: Final = 1.0
 "Seconds between two looks at every connection and stream: timeouts are that exact."
 
 LAST_WORD: Final = 1.0
-"Seconds between the end of `drain`, when connections are aborted, and that they say so."
+"""
+Seconds between the end of `drain`, when connections are aborted, and that they say so; and for the
+clients of tunnels to ask once more, without which they do not hear of the end.
+"""
 
 
 def make_service(config: Config, reactor: Any) -> MultiService:
@@ -158,9 +161,14 @@ class Farewell(Service):
         )
         return farewell.addCallback(self._lock_up)
 
-    def _lock_up(self, _: object) -> None:
+    def _lock_up(self, _: object) -> Deferred[Any]:
         """Nobody is left but whoever stands at the door, or holds it open for a tunnel."""
-        for tunnels in self._site.tunnels:
-            tunnels.close()
+        told = [tunnels.close() for tunnels in self._site.tunnels]
+        farewell = DeferredList(told, consumeErrors=True).addTimeout(
+            LAST_WORD, self._site.reactor, lambda *_: []
+        )
+        return farewell.addCallback(self._show_out)
+
+    def _show_out(self, _: object) -> None:
         for visitor in self._site.visitors():
             visitor.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
@@ -31,7 +32,7 @@ class Answers:
         if self._over is not None:
             return fail(self._over)
         self.cancel(key)
-        answer: Deferred[Any] = Deferred(lambda _: self._forget(key))
+        answer: Deferred[Any] = Deferred(lambda answer: self._forget(key, answer))
         self._waiting[key] = answer
 
         def too_late(_: object, seconds: float) -> None:
@@ -43,9 +44,17 @@ class Answers:
 
     def give(self, key: object, result: object) -> None:
         """Answer, with a Failure if it is one; harmless when nobody waits (any more)."""
+        self.take(key)(result)
+
+    def take(self, key: object) -> Callable[[object], None]:
+        """What answers the question that is open now, and no later one."""
         answer = self._waiting.pop(key, None)
-        if answer is not None:
-            answer.callback(result)
+
+        def give(result: object) -> None:
+            if answer is not None and not answer.called:
+                answer.callback(result)
+
+        return give
 
     def cancel(self, key: object) -> None:
         """The question is void."""
@@ -60,5 +69,6 @@ class Answers:
         for answer in waiting.values():
             answer.errback(reason)
 
-    def _forget(self, key: object) -> None:
-        del self._waiting[key]
+    def _forget(self, key: object, answer: Deferred[Any]) -> None:
+        if self._waiting.get(key) is answer:
+            del self._waiting[key]

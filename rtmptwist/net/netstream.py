@@ -122,12 +122,15 @@ class NetStream:
         connection.send()
 
     def heard(self, info: Info) -> None:
-        """The server told a status."""
-        self.on_status(info)
+        """The server told a status: an answer to what was asked before it, and to nothing later."""
+        answer: Callable[[object], object] = _ignore
+        result: object = info
         if info.get("level") == "error":
-            self.connection.answers.give(self, Failure(Refusal(info)))
+            answer, result = self.connection.answers.take(self), Failure(Refusal(info))
         elif info.get("code") == self._wanted:
-            self.connection.answers.give(self, info)
+            answer = self.connection.answers.take(self)
+        self.on_status(info)
+        answer(result)
 
     @property
     def _session(self) -> ClientSession:

@@ -90,6 +90,7 @@ class Polls:
         "_timer",
         "heard",
         "repeated",
+        "told",
         "tunnel",
     )
 
@@ -108,6 +109,9 @@ class Polls:
 
         self.repeated = 0
         "Requests that came again."
+
+        self.told = False
+        "The client knows that the session is over."
 
         self._clock = clock
         self._limits = limits
@@ -202,6 +206,7 @@ class Polls:
         self._last = poll.number
         if poll.kind is Kind.CLOSE:
             self._answer = CLOSED
+            self.told = True
             self.tunnel.hang_up(Failure(ClosedByClient()))
             for reply in poll.replies:
                 reply(200, CLOSED)
@@ -294,6 +299,7 @@ class Polls:
             self._timer.cancel()
         for poll in polls:
             for reply in poll.replies if poll is not None else ():
+                self.told = True
                 reply(status, b"")
 
     def _repeat(self, reply: Reply) -> None:
@@ -318,6 +324,7 @@ class Polls:
             self.repeated += 1
             reply(200, self._answer)
         else:
+            self.told = True
             reply(404, b"")
 
     # ------------------------------------------------------------------- time

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.python.failure import Failure
@@ -69,6 +70,9 @@ class Tunnels:
         self._sessions: dict[str, Polls] = {}
         self._by_place: dict[str, int] = {}
         self._stirred: dict[Polls, None] = {}
+        self._unaware: set[Polls] = set()
+        "Whose clients do not know yet that all is over."
+        self._closing: Deferred[None] | None = None
 
     def __len__(self) -> int:
         """Sessions, those that have just ended included."""
@@ -111,6 +115,8 @@ class Tunnels:
             reply(404, b"")
         else:
             polls.enter(kind, number, body, reply)
+            if self._closing is not None:
+                self._look_who_knows(polls)
 
     def hurry(self, session_id: str, urgent: bool) -> None:
         """See `Polls.hurry`."""
@@ -137,13 +143,39 @@ class Tunnels:
                 self.meter.silent += 1
                 tunnel.hang_up(Failure(ConnectionLost(f"no request for {silent:.0f} s")))
 
-    def close(self) -> None:
-        """End all at once."""
+    def close(self) -> Deferred[None]:
+        """
+        End all; fires when every client knows that has asked lately. Till then nobody comes in.
+
+        They hear of it when they ask again, if they do: the caller sets a time limit.
+        """
+        if self._closing is not None:
+            return self._closing
+        closing: Deferred[None] = Deferred(lambda _: self._closed())
+        self._closing = closing
+        lately = self._clock.seconds() - self.limits.gap
         for polls in self._sessions.values():
             polls.tunnel.hang_up(Failure(ConnectionDone()))
+            if polls.heard >= lately:
+                self._unaware.add(polls)
+        self._look_who_knows(*self._unaware)
+        return closing
+
+    def _look_who_knows(self, *asked: Polls) -> None:
+        closing = self._closing
+        self._unaware.difference_update(polls for polls in asked if polls.told)
+        if closing is not None and not self._unaware:
+            self._closed()
+            closing.callback(None)
+
+    def _closed(self) -> None:
+        self._closing = None
+        self._unaware.clear()
 
     def _admit(self, address: str) -> None:
         limits = self.limits
+        if self._closing is not None:
+            raise TunnelsFull("the server is shutting down")
         if len(self._sessions) >= limits.sessions:
             raise TunnelsFull(f"{limits.sessions} tunnels are open")
         where = place(address)
@@ -162,6 +194,8 @@ class Tunnels:
         stirred, self._stirred = self._stirred, {}
         for polls in stirred:
             polls.settle()
+        if self._closing is not None:
+            self._look_who_knows(*stirred)
 
     def _count_out(self, where: str) -> None:
         self._by_place[where] -= 1

@@ -25,14 +25,14 @@ import rtmptwist.net.client
 from rtmptwist.amf import amf0
 from rtmptwist.live.errors import Refused
 from rtmptwist.net.answers import Answers
-from rtmptwist.net.client import NetConnection, Refusal, connect
+from rtmptwist.net.client import Info, NetConnection, Refusal, connect
 from rtmptwist.net.url import Url
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from rtmptwist.wire.message import Message, MessageType
 from rtmptwist.wire.server import ServerSession
 from rtmptwist.wire.status import Status, StatusCode
-from tests.support.live import gop, headers, payloads, video
+from tests.support.live import Settings, gop, headers, payloads, video
 from tests.support.logs import Logs
 from tests.support.memory import (
     MemorySite,
@@ -419,6 +419,43 @@ def test_statuses_are_heard_before_the_request_is_answered() -> None:
     spectator.stream.play("show").addCallback(lambda _: told.append(list(spectator.told)))
     site.pump()
     assert told == [["Play.Reset", "Play.Start"]]
+
+
+def test_who_asks_when_it_hears_of_something_is_not_given_that_for_an_answer() -> None:
+    """An encoder whose name was taken over asks for another at once."""
+    site = serve_in_memory(Settings(takeover="any"))
+    client = site.client()
+    site.play("other", client)  # who does nothing else is left alone with its refusal
+    stream = site.publish("one", client)
+    asked: list[Deferred[Info]] = []
+
+    def on_status(info: Info) -> None:
+        if not asked:
+            asked.append(stream.publish("two"))
+
+    stream.on_status = on_status
+    site.publish("one")
+    site.result(asked[0])
+    assert site.application.is_live("two")
+
+
+def test_an_answer_that_is_here_cannot_be_called_off() -> None:
+    """Nor does the attempt touch what was asked since."""
+    site = serve_in_memory()
+    spectator = Spectator(site.stream())
+    stream = spectator.stream
+    first = stream.play("one")
+    asked: list[Deferred[Info]] = []
+
+    def on_status(info: Info) -> None:
+        if info["code"] == "NetStream.Play.Start" and not asked:
+            asked.append(stream.play("two"))
+            first.cancel()
+
+    stream.on_status = on_status
+    site.pump()
+    assert isinstance(failure_of(first), CancelledError)
+    site.result(asked[0])
 
 
 def test_a_closed_stream_asks_for_nothing() -> None:

@@ -8,15 +8,14 @@ from weakref import ref
 import pytest
 
 from rtmptwist.config.schema import VirtualHost
-from rtmptwist.net.client import connect
-from tests.support.guests import eventually, live, reactor, refused, serving
+from tests.support.guests import Serving, eventually, live, refused
 from tests.support.live import gop, headers, payloads
 from tests.support.logs import Logs
 from tests.support.reactor import reactor_test
 
 
 @reactor_test
-async def test_one_connection_publishes_and_plays_its_own_stream() -> None:
+async def test_one_connection_publishes_and_plays_its_own_stream(serving: Serving) -> None:
     async with serving() as host:
         connection = await host.connect()
         viewer = await host.play(on=connection)
@@ -33,7 +32,7 @@ async def test_one_connection_publishes_and_plays_its_own_stream() -> None:
 
 
 @reactor_test
-async def test_one_connection_publishes_two_streams_and_plays_two() -> None:
+async def test_one_connection_publishes_two_streams_and_plays_two(serving: Serving) -> None:
     async with serving() as host:
         sending, watching = await host.connect(), await host.connect()
         names = "one", "two"
@@ -56,7 +55,7 @@ async def test_one_connection_publishes_two_streams_and_plays_two() -> None:
 
 
 @reactor_test
-async def test_a_refused_publication_leaves_the_other_streams_alone() -> None:
+async def test_a_refused_publication_leaves_the_other_streams_alone(serving: Serving) -> None:
     """A connection that did nothing else is closed: librtmp would wait for 30 s."""
     async with serving(live(takeover="reject")) as host:
         first = await host.publish("taken")
@@ -73,7 +72,7 @@ async def test_a_refused_publication_leaves_the_other_streams_alone() -> None:
 
 
 @reactor_test
-async def test_takeover_of_one_stream_leaves_the_others_of_its_connection() -> None:
+async def test_takeover_of_one_stream_leaves_the_others_of_its_connection(serving: Serving) -> None:
     async with serving(live(takeover="any")) as host:
         connection = await host.connect()
         one = await host.publish("one", on=connection)
@@ -87,7 +86,7 @@ async def test_takeover_of_one_stream_leaves_the_others_of_its_connection() -> N
 
 
 @reactor_test
-async def test_a_netstream_whose_use_the_server_ended_is_as_good_as_new() -> None:
+async def test_a_netstream_whose_use_the_server_ended_is_as_good_as_new(serving: Serving) -> None:
     """Whoever was told that it is over need not close it."""
     async with serving(live(wait=0.0, takeover="any", grace=0.0, after_end="close")) as host:
         guest = await host.guest()
@@ -105,7 +104,7 @@ async def test_a_netstream_whose_use_the_server_ended_is_as_good_as_new() -> Non
 
 
 @reactor_test
-async def test_an_unknown_call_is_answered_with_its_name() -> None:
+async def test_an_unknown_call_is_answered_with_its_name(serving: Serving) -> None:
     async with serving() as host:
         connection = await host.connect()
         refusal = await refused(connection.call("dropEverything", 1.0, {"now": True}))
@@ -131,7 +130,9 @@ async def test_an_unknown_call_is_answered_with_its_name() -> None:
     ],
 )
 @reactor_test
-async def test_one_stream_wherever_a_client_cuts_its_address(app: str, name: str) -> None:
+async def test_one_stream_wherever_a_client_cuts_its_address(
+    serving: Serving, app: str, name: str
+) -> None:
     async with serving() as host:
         publisher = await host.publish("a/b/s")
         await publisher.feed(*headers(), *gop(0))
@@ -161,7 +162,9 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize(("name", "words"), BAD_NAMES)
 @reactor_test
-async def test_names_that_cannot_be_are_refused_with_words(name: str, words: str) -> None:
+async def test_names_that_cannot_be_are_refused_with_words(
+    serving: Serving, name: str, words: str
+) -> None:
     async with serving() as host:
         for what, code in ("publish", "Publish.BadName"), ("play", "Play.StreamNotFound"):
             guest = await host.guest()
@@ -182,9 +185,9 @@ async def test_names_that_cannot_be_are_refused_with_words(name: str, words: str
     ],
 )
 @reactor_test
-async def test_applications_that_are_not_there(app: str, words: str) -> None:
+async def test_applications_that_are_not_there(serving: Serving, app: str, words: str) -> None:
     async with serving() as host:
-        refusal = await refused(connect(reactor, f"{host.address}/{app}"))
+        refusal = await refused(host.connect(app))
         assert refusal.code == "NetConnection.Connect.InvalidApp"
         assert refusal.description == words
 
@@ -193,7 +196,7 @@ async def test_applications_that_are_not_there(app: str, words: str) -> None:
 
 
 @reactor_test
-async def test_hosts_see_nothing_of_each_other() -> None:
+async def test_hosts_see_nothing_of_each_other(serving: Serving) -> None:
     """By the host of tcUrl, or by what the query of app or name says."""
     own = VirtualHost(
         name="one.example",
@@ -233,7 +236,7 @@ async def test_hosts_see_nothing_of_each_other() -> None:
 
 
 @reactor_test
-async def test_no_secret_is_logged(logs: Logs) -> None:
+async def test_no_secret_is_logged(serving: Serving, logs: Logs) -> None:
     """Queries may hold tokens, and a long name is what other services call a stream key."""
     key = "sk-SECRET-0123456789"
     async with serving(live(takeover="reject", grace=0.0, wait=0.1)) as host:
@@ -260,14 +263,16 @@ async def test_no_secret_is_logged(logs: Logs) -> None:
 
 @pytest.mark.parametrize("after_end", ["stay", "close"])
 @reactor_test
-async def test_what_waited_for_those_who_left_is_freed_at_once(after_end: str) -> None:
+async def test_what_waited_for_those_who_left_is_freed_at_once(
+    serving: Serving, after_end: str
+) -> None:
     """Not when the garbage collector finds the cycle: hundreds of megabytes can wait by then."""
     async with serving(live(after_end=after_end, grace=0.0)) as host:
         connection = await host.connect()
         publisher = await host.publish(on=connection)
         await host.play(on=connection)
         await publisher.feed(*headers(), *gop(0))
-        uses = [ref(use) for each in host.registry.connections for use in each.streams.values()]  # type: ignore[attr-defined]  # a ServerConnection
+        uses = [ref(use) for server in host.connections for use in server.streams.values()]
         assert len(uses) == 2
         gc.disable()
         try:
@@ -279,7 +284,9 @@ async def test_what_waited_for_those_who_left_is_freed_at_once(after_end: str) -
 
 
 @reactor_test
-async def test_a_viewer_whose_own_publication_ends_with_it_leaves_once(logs: Logs) -> None:
+async def test_a_viewer_whose_own_publication_ends_with_it_leaves_once(
+    serving: Serving, logs: Logs
+) -> None:
     async with serving(live(after_end="close", grace=0.0)) as host:
         connection = await host.connect()
         publisher = await host.publish(on=connection)

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import crypto
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -19,11 +20,16 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from rtmptwist.live.errors import Refused
 from rtmptwist.net.client import Refusal
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.net.writer import TransportWriter
+from rtmptwist.net.tlstransport import TlsFactory
+from rtmptwist.net.tunnels import Tunnels
+from rtmptwist.net.writer import CipherWriter, TransportWriter
+from rtmptwist.web.rtmpt import mount
+from rtmptwist.web.site import Site as WebSite
+from rtmptwist.wire.handshake import RTMP_VERSION, RTMPE_VERSIONS
 from rtmptwist.wire.status import StatusCode
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logs import Logs
-from tests.support.memory import MemorySite, SlowGate, serve_in_memory
+from tests.support.memory import MemorySite, SlowGate, Wrap, as_it_is, serve_in_memory
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -65,20 +71,57 @@ def wrapped(site: MemorySite) -> MemorySite:
 
 
 def tls(site: MemorySite) -> MemorySite:
+    """Twisted's own TLS at both ends."""
     around = partial(TLSMemoryBIOFactory, clock=site.clock)
+    return site.wrap(lambda factory: around(certificate(), False, factory), client_of(site))
+
+
+def rtmpe(site: MemorySite) -> MemorySite:
+    return site.speak("rtmpe")
+
+
+def rtmps(site: MemorySite) -> MemorySite:
     return site.wrap(
-        lambda factory: around(certificate(), False, factory),
-        lambda factory: around(CertificateOptions(), True, factory),
+        lambda factory: TlsFactory(certificate(), factory, site.clock), client_of(site)
     )
 
 
+def rtmpt(site: MemorySite) -> MemorySite:
+    return site.wrap(partial(tunnels, site), as_it_is).speak("rtmpt")
+
+
+def rtmpte(site: MemorySite) -> MemorySite:
+    return rtmpt(site).speak("rtmpte")
+
+
+def rtmpts(site: MemorySite) -> MemorySite:
+    return rtmps(rtmpt(site))
+
+
+def client_of(site: MemorySite) -> Wrap:
+    """Twisted's TLS for clients."""
+    around = partial(TLSMemoryBIOFactory, clock=site.clock)
+    return lambda factory: around(CertificateOptions(), True, factory)
+
+
+def tunnels(site: MemorySite, factory: IProtocolFactory) -> IProtocolFactory:
+    """The HTTP server in front of connections."""
+    table = Tunnels(factory, site.clock)
+    return WebSite(site.clock, [lambda app: mount(app, table)], table)
+
+
 Pipe = Callable[[MemorySite], MemorySite]
-pipes = pytest.mark.parametrize("pipe", [plain, wrapped, tls])
+pipes = pytest.mark.parametrize("pipe", [plain, wrapped, tls, rtmpe, rtmps, rtmpt, rtmpte, rtmpts])
+
+
+def serve(pipe: Pipe, **options: Any) -> MemorySite:
+    """A server behind this pipe."""
+    return pipe(serve_in_memory(versions=RTMPE_VERSIONS | {RTMP_VERSION}, **options))
 
 
 @pipes
 def test_media_from_end_to_end(pipe: Pipe) -> None:
-    site = pipe(serve_in_memory())
+    site = serve(pipe)
     site.piece = 1000
     publisher = site.publish()
     early = site.play()
@@ -87,13 +130,16 @@ def test_media_from_end_to_end(pipe: Pipe) -> None:
     site.pump()
     late = site.play()
     assert early.payloads[-6:] == late.payloads[-6:] == payloads(gop(0))
-    assert {type(c.writer) for c in site.connections} == {TransportWriter}
+    encrypted = pipe in (rtmpe, rtmpte)
+    assert {type(c.writer) for c in site.connections} == {
+        CipherWriter if encrypted else TransportWriter
+    }
 
 
 @pipes
 def test_a_slow_login_holds_everything_up(pipe: Pipe) -> None:
     gate = SlowGate("login")
-    site = pipe(serve_in_memory(gate=gate))
+    site = serve(pipe, gate=gate)
     connecting = site.connect()
     assert not connecting.called
     gate.decide()
@@ -104,7 +150,7 @@ def test_a_slow_login_holds_everything_up(pipe: Pipe) -> None:
 @pipes
 def test_a_refusal_arrives_before_the_end(pipe: Pipe, logs: Logs) -> None:
     gate = SlowGate("login")
-    site = pipe(serve_in_memory(gate=gate))
+    site = serve(pipe, gate=gate)
     connecting = site.connect()
     gate.decide(Refused(StatusCode.CONNECT_REJECTED, "Not you."))
     error = site.failure(connecting)
@@ -119,7 +165,7 @@ def test_a_refusal_arrives_before_the_end(pipe: Pipe, logs: Logs) -> None:
 @pipes
 @pytest.mark.parametrize("end", ["finish", "abort", "close", "lost"])
 def test_every_end_is_the_end_of_everything(pipe: Pipe, end: str) -> None:
-    site = pipe(serve_in_memory())
+    site = serve(pipe)
     client = site.client()
     connection: Any = site.connections[0]
     assert isinstance(connection, ServerConnection)
@@ -138,7 +184,7 @@ def test_every_end_is_the_end_of_everything(pipe: Pipe, end: str) -> None:
 
 @pipes
 def test_a_viewer_that_stalls_goes_on_where_it_stopped(pipe: Pipe) -> None:
-    site = pipe(serve_in_memory())
+    site = serve(pipe)
     publisher = site.publish()
     viewer = site.play()
     for message in headers():

@@ -8,8 +8,7 @@ import pytest
 from twisted.internet.endpoints import TCP4ClientEndpoint
 
 from rtmptwist.config.schema import Limits
-from rtmptwist.net.client import connect
-from tests.support.guests import Guest, Host, eventually, live, reactor, refused, serving
+from tests.support.guests import Guest, Host, Serving, eventually, live, reactor, refused
 from tests.support.live import aac_header, avc_header, gop, headers, metadata, payloads, video
 from tests.support.reactor import reactor_test
 
@@ -17,19 +16,17 @@ from tests.support.reactor import reactor_test
 async def from_elsewhere(host: Host, address: str = "127.0.0.2") -> Guest:
     """A guest with another IP address."""
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", host.port, bindAddress=(address, 0))
-    connection = await connect(reactor, f"{host.address}/live", endpoint=endpoint)
-    host.also(connection)
-    return await host.guest(connection)
+    return await host.guest(await host.connect(endpoint=endpoint))
 
 
 async def lost(host: Host, publisher: Guest) -> None:
     """Break a publisher's connection; the server has noticed when this returns."""
-    publisher.vanish()
+    await host.cut_off(publisher)
     await eventually(lambda: host.stream("show").meter.state == "grace")
 
 
 @reactor_test
-async def test_a_publisher_that_lost_its_connection_goes_on_within_grace() -> None:
+async def test_a_publisher_that_lost_its_connection_goes_on_within_grace(serving: Serving) -> None:
     """Viewers stay, hear nothing of it, and see time go on; what they cannot decode is left out."""
     async with serving(live(grace=10.0)) as host:
         first = await host.publish()
@@ -56,7 +53,7 @@ async def test_a_publisher_that_lost_its_connection_goes_on_within_grace() -> No
 
 
 @reactor_test
-async def test_time_takes_no_step_back_however_often_a_publisher_returns() -> None:
+async def test_time_takes_no_step_back_however_often_a_publisher_returns(serving: Serving) -> None:
     async with serving(live(grace=10.0)) as host:
         publisher = await host.publish()
         viewer = await host.play()
@@ -71,12 +68,12 @@ async def test_time_takes_no_step_back_however_often_a_publisher_returns() -> No
 
 
 @reactor_test
-async def test_after_the_grace_time_the_stream_is_over() -> None:
+async def test_after_the_grace_time_the_stream_is_over(serving: Serving) -> None:
     async with serving(live(grace=0.2)) as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
         viewer = await host.play()
-        publisher.vanish()
+        await host.cut_off(publisher)
         await viewer.until_told("Play.UnpublishNotify")
         assert not viewer.gone
         second = await host.publish()
@@ -87,7 +84,9 @@ async def test_after_the_grace_time_the_stream_is_over() -> None:
 
 
 @reactor_test
-async def test_the_same_publisher_takes_over_while_its_dead_connection_lives_on() -> None:
+async def test_the_same_publisher_takes_over_while_its_dead_connection_lives_on(
+    serving: Serving,
+) -> None:
     """An encoder that reconnects is faster than the network that tells us of its loss."""
     async with serving(live(grace=10.0)) as host:
         first = await host.publish()
@@ -107,7 +106,7 @@ async def test_the_same_publisher_takes_over_while_its_dead_connection_lives_on(
 
 
 @reactor_test
-async def test_takeover_of_the_same_publisher_only() -> None:
+async def test_takeover_of_the_same_publisher_only(serving: Serving) -> None:
     async with serving(live(grace=10.0, takeover="same")) as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
@@ -129,7 +128,7 @@ async def test_takeover_of_the_same_publisher_only() -> None:
 
 
 @reactor_test
-async def test_takeover_of_anybody() -> None:
+async def test_takeover_of_anybody(serving: Serving) -> None:
     async with serving(live(grace=10.0, takeover="any")) as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
@@ -144,7 +143,7 @@ async def test_takeover_of_anybody() -> None:
 
 
 @reactor_test
-async def test_no_takeover_at_all() -> None:
+async def test_no_takeover_at_all(serving: Serving) -> None:
     """The publisher that is there is not disturbed."""
     async with serving(live(takeover="reject")) as host:
         publisher = await host.publish()
@@ -158,7 +157,7 @@ async def test_no_takeover_at_all() -> None:
 
 
 @reactor_test
-async def test_a_publisher_that_vanished_without_a_word_frees_its_name() -> None:
+async def test_a_publisher_that_vanished_without_a_word_frees_its_name(serving: Serving) -> None:
     """Its cable was pulled: no FIN comes, no answer. One that is only quiet stays."""
     async with serving(
         live(grace=0.0, takeover="reject"), limits=Limits(ping_interval=0.5, ping_timeout=0.5)
@@ -169,8 +168,7 @@ async def test_a_publisher_that_vanished_without_a_word_frees_its_name() -> None
         viewer = await host.play()
         publisher.fall_silent()
         await refused(host.publish())
-        # both times to the second
-        await viewer.until_told("Play.UnpublishNotify", patience=6.0)
+        await viewer.until_told("Play.UnpublishNotify")
         second = await host.publish()
         await second.feed(*headers(), *gop(0))
         assert not quiet.gone
@@ -178,7 +176,7 @@ async def test_a_publisher_that_vanished_without_a_word_frees_its_name() -> None
 
 
 @reactor_test
-async def test_a_publisher_that_says_goodbye_gives_its_name_away_at_once() -> None:
+async def test_a_publisher_that_says_goodbye_gives_its_name_away_at_once(serving: Serving) -> None:
     async with serving(live(grace=10.0)) as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
@@ -194,7 +192,7 @@ async def test_a_publisher_that_says_goodbye_gives_its_name_away_at_once() -> No
 
 @pytest.mark.parametrize("kind", ["closeStream", "deleteStream", "FCUnpublish"])
 @reactor_test
-async def test_a_publisher_is_told_that_it_was_heard(kind: str) -> None:
+async def test_a_publisher_is_told_that_it_was_heard(serving: Serving, kind: str) -> None:
     """And may publish again with the same NetStream, unless it deleted it."""
     async with serving(live(grace=0.0)) as host:
         publisher = await host.publish()

@@ -222,6 +222,54 @@ def test_all_end_together() -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_clients_hear_of_the_end_when_they_ask_again() -> None:
+    """The one who is held at once, the others with their next request; nobody comes in."""
+    tunnels, factory, clock = table()
+    ids = [tunnels.open(address(n), HOST) for n in range(4)]
+    silent, held, publisher, leaving = ids
+    clock.advance(3)
+    factory.made[1].tunnel.use = Use.PLAYING
+    statuses: list[int] = []
+
+    def heard(status: int, _: bytes) -> None:
+        statuses.append(status)
+
+    for session_id, kind in (held, Kind.IDLE), (publisher, Kind.SEND), (leaving, Kind.SEND):
+        tunnels.enter(session_id, kind, 0, b"x", heard)
+    clock.advance(0)
+    closing = tunnels.close()
+    assert tunnels.close() is closing
+    clock.advance(0)
+    assert statuses == [200, 200, 404]
+    with pytest.raises(TunnelsFull, match="shutting down"):
+        tunnels.open(address(9), HOST)
+    tunnels.enter(publisher, Kind.IDLE, 1, b"", heard)
+    assert (statuses[3:], closing.called) == ([404], False)
+    tunnels.enter(leaving, Kind.IDLE, 1, b"", heard)
+    assert (statuses[3:], closing.called) == ([404, 404], True)
+    tunnels.enter(silent, Kind.IDLE, 0, b"", heard)
+    assert statuses[-1] == 404
+
+
+def test_an_end_that_nobody_needs_to_hear_of() -> None:
+    tunnels, _, clock = table()
+    tunnels.open(PEER, HOST)
+    clock.advance(2.1)
+    gone = tunnels.open(PEER, HOST)
+    tunnels.enter(gone, Kind.CLOSE, None, b"", lambda *_: None)
+    assert tunnels.close().called
+
+
+def test_whoever_waits_for_clients_may_lose_patience() -> None:
+    """Then it is over all the same, and the table is as good as new."""
+    tunnels, _, clock = table()
+    tunnels.open(PEER, HOST)
+    closing = tunnels.close().addTimeout(1.0, clock, lambda *_: None)
+    clock.advance(1.0)
+    assert closing.called
+    assert tunnels.open(PEER, HOST)
+
+
 def test_tunnels_wake_up_together() -> None:
     """A batch for many viewers costs one timer."""
     tunnels, factory, clock = table(TunnelLimits(sessions_per_address=100))

@@ -8,7 +8,7 @@ import pytest
 
 from rtmptwist.amf import amf0
 from rtmptwist.wire.message import Message, MessageType
-from tests.support.guests import eventually, live, reactor, refused, serving
+from tests.support.guests import Serving, eventually, live, reactor, refused
 from tests.support.live import (
     aac_header,
     audio,
@@ -27,7 +27,7 @@ AUDIO, VIDEO = MessageType.AUDIO, MessageType.VIDEO
 
 
 @reactor_test
-async def test_a_viewer_before_the_publisher_misses_nothing() -> None:
+async def test_a_viewer_before_the_publisher_misses_nothing(serving: Serving) -> None:
     async with serving() as host:
         viewer = await host.play()
         await viewer.settle()
@@ -42,7 +42,7 @@ async def test_a_viewer_before_the_publisher_misses_nothing() -> None:
 
 
 @reactor_test
-async def test_nobody_waits_for_ever() -> None:
+async def test_nobody_waits_for_ever(serving: Serving) -> None:
     async with serving(live(wait=0.5)) as host:
         viewer = await host.play()
         began = reactor.seconds()
@@ -56,7 +56,9 @@ async def test_nobody_waits_for_ever() -> None:
 
 @pytest.mark.parametrize(("wait", "start"), [(60.0, 0.0), (60.0, 3.5), (0.0, -2.0), (0.0, -1.0)])
 @reactor_test
-async def test_who_does_not_wait_is_told_at_once(wait: float, start: float) -> None:
+async def test_who_does_not_wait_is_told_at_once(
+    serving: Serving, wait: float, start: float
+) -> None:
     async with serving(live(wait=wait)) as host:
         viewer = await host.guest()
         refusal = await refused(viewer.stream.play("show", start))
@@ -71,7 +73,7 @@ async def test_who_does_not_wait_is_told_at_once(wait: float, start: float) -> N
 
 @pytest.mark.parametrize("start", [-2.0, -1.0])
 @reactor_test
-async def test_both_ways_to_ask_for_live_wait(start: float) -> None:
+async def test_both_ways_to_ask_for_live_wait(serving: Serving, start: float) -> None:
     async with serving() as host:
         viewer = await host.play(start=start)
         publisher = await host.publish()
@@ -81,7 +83,7 @@ async def test_both_ways_to_ask_for_live_wait(start: float) -> None:
 
 
 @reactor_test
-async def test_a_late_viewer_begins_with_the_newest_key_frame() -> None:
+async def test_a_late_viewer_begins_with_the_newest_key_frame(serving: Serving) -> None:
     async with serving() as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0), *gop(120), *gop(240))
@@ -95,7 +97,7 @@ async def test_a_late_viewer_begins_with_the_newest_key_frame() -> None:
 
 
 @reactor_test
-async def test_what_was_asked_for_in_seconds_is_completed() -> None:
+async def test_what_was_asked_for_in_seconds_is_completed(serving: Serving) -> None:
     async with serving() as host:
         publisher = await host.publish()
         viewer = await host.guest()
@@ -112,7 +114,7 @@ async def test_what_was_asked_for_in_seconds_is_completed() -> None:
 
 @pytest.mark.parametrize("after_end", ["stay", "close"])
 @reactor_test
-async def test_viewers_of_a_stream_that_ended(after_end: str) -> None:
+async def test_viewers_of_a_stream_that_ended(serving: Serving, after_end: str) -> None:
     """Told either way. Those who may stay see the next publisher, the others ask again."""
     async with serving(live(grace=0.0, after_end=after_end)) as host:
         publisher = await host.publish()
@@ -132,7 +134,7 @@ async def test_viewers_of_a_stream_that_ended(after_end: str) -> None:
 
 
 @reactor_test
-async def test_pause() -> None:
+async def test_pause(serving: Serving) -> None:
     """Who goes on is where the stream is now, and can decode it."""
     async with serving() as host:
         publisher = await host.publish()
@@ -153,7 +155,7 @@ async def test_pause() -> None:
 
 
 @reactor_test
-async def test_who_paused_before_the_end_of_the_stream_hears_of_it() -> None:
+async def test_who_paused_before_the_end_of_the_stream_hears_of_it(serving: Serving) -> None:
     async with serving(live(grace=0.0)) as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
@@ -164,7 +166,7 @@ async def test_who_paused_before_the_end_of_the_stream_hears_of_it() -> None:
 
 
 @reactor_test
-async def test_sound_switched_off_and_on() -> None:
+async def test_sound_switched_off_and_on(serving: Serving) -> None:
     async with serving() as host:
         publisher = await host.publish()
         await publisher.feed(*headers(), *gop(0))
@@ -187,7 +189,7 @@ async def test_sound_switched_off_and_on() -> None:
 
 
 @reactor_test
-async def test_pictures_switched_off_and_on() -> None:
+async def test_pictures_switched_off_and_on(serving: Serving) -> None:
     """They come back with a key frame, after their header."""
     async with serving() as host:
         publisher = await host.publish()
@@ -216,7 +218,7 @@ async def test_pictures_switched_off_and_on() -> None:
 
 
 @reactor_test
-async def test_seek_in_a_live_stream_leads_to_its_present() -> None:
+async def test_seek_in_a_live_stream_leads_to_its_present(serving: Serving) -> None:
     """Refused, it would end FFmpeg."""
     async with serving() as host:
         publisher = await host.publish()
@@ -232,7 +234,7 @@ async def test_seek_in_a_live_stream_leads_to_its_present() -> None:
 
 
 @reactor_test
-async def test_a_second_play_replaces_the_first() -> None:
+async def test_a_second_play_replaces_the_first(serving: Serving) -> None:
     async with serving() as host:
         one, two = await host.publish("one"), await host.publish("two")
         await one.feed(*headers(), *gop(0, name="one"))
@@ -249,7 +251,7 @@ async def test_a_second_play_replaces_the_first() -> None:
 
 
 @reactor_test
-async def test_who_stops_playing_gets_nothing_more() -> None:
+async def test_who_stops_playing_gets_nothing_more(serving: Serving) -> None:
     """closeStream keeps the NetStream, deleteStream does not."""
     async with serving() as host:
         publisher = await host.publish()
@@ -274,7 +276,7 @@ async def test_who_stops_playing_gets_nothing_more() -> None:
 
 
 @reactor_test
-async def test_data_of_any_kind_arrives_in_its_place() -> None:
+async def test_data_of_any_kind_arrives_in_its_place(serving: Serving) -> None:
     async with serving() as host:
         publisher = await host.publish()
         viewer = await host.play()
@@ -316,7 +318,9 @@ def frames(start: int, count: int, period: int) -> list[Message]:
     ids=["24 bits", "32 bits", "31 bits, as FFmpeg", "through 31 bits"],
 )
 @reactor_test
-async def test_time_goes_on_where_timestamps_end(border: int, period: int) -> None:
+async def test_time_goes_on_where_timestamps_end(
+    serving: Serving, border: int, period: int
+) -> None:
     """After 4 h 40 min, 24.8 and 49.7 days; for a viewer of before and for one of after."""
     async with serving() as host:
         publisher = await host.publish()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from rtmptwist.amf.values import Value
@@ -19,10 +21,13 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.client import NetConnection, connect
+from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.net.netstream import NetStream, Refusal
 from rtmptwist.net.tls import client_tls
+from rtmptwist.net.tunnelclient import ClientTunnel
 from rtmptwist.service import Farewell, make_service
+from rtmptwist.site import Site
 from rtmptwist.wire.message import Message, MessageType
 
 reactor: Any = _reactor
@@ -152,10 +157,16 @@ class Guests:
         self._tls = client_tls("localhost", verify=False) if secure else None
         self._connections: list[NetConnection] = []
 
-    async def connect(self, app: str = "live", **properties: Value) -> NetConnection:
-        """A connection to an application."""
+    async def connect(
+        self,
+        app: str = "live",
+        endpoint: IStreamClientEndpoint | None = None,
+        **properties: Value,
+    ) -> NetConnection:
+        """A connection to an application, perhaps by another way."""
+        url = f"{self.address}/{app}"
         connection = await connect(
-            reactor, f"{self.address}/{app}", properties=properties, tls=self._tls
+            reactor, url, properties=properties, tls=self._tls, endpoint=endpoint
         )
         self._connections.append(connection)
         return connection
@@ -215,12 +226,13 @@ async def visiting(address: str) -> AsyncIterator[Guests]:
 class Host(Guests):
     """A server in this process, and its guests."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, scheme: str = "rtmp") -> None:
+        """Its guests speak `scheme`."""
         self.service = make_service(config, reactor)
         self.service.privilegedStartService()
         self.service.startService()
         (listener,) = (child for child in self.service if isinstance(child, ListenerService))
-        super().__init__(f"rtmp://{listener.bound_address()}")
+        super().__init__(f"{scheme}://{listener.bound_address()}")
         self._running = True
 
     @property
@@ -229,10 +241,33 @@ class Host(Guests):
         return int(self.address.rpartition(":")[2])
 
     @property
+    def site(self) -> Site:
+        """What its listeners share."""
+        (farewell,) = (child for child in self.service if isinstance(child, Farewell))
+        return farewell._site
+
+    @property
     def registry(self) -> Registry:
         """What the server knows."""
-        (farewell,) = (child for child in self.service if isinstance(child, Farewell))
-        return farewell._site.registry
+        return self.site.registry
+
+    @property
+    def connections(self) -> list[ServerConnection]:
+        """Those that speak RTMP."""
+        return self.site.connections()
+
+    async def cut_off(self, guest: Guest) -> None:
+        """Break a guest's connection without a word; a tunnel's silence is cut short."""
+        transport: Any = guest.connection.transport
+        if not isinstance(transport, ClientTunnel):
+            guest.vanish()
+            return
+        (tunnels,) = self.site.tunnels
+        polls = tunnels._sessions[transport._session_id]
+        transport._leave(ConnectionAborted(), None)
+        await eventually(lambda: not polls.busy)
+        polls.heard -= polls.tunnel.use.silence
+        tunnels.sweep()
 
     def application(self, name: str = "live", host: str = "") -> Application:
         """One of its applications."""
@@ -264,23 +299,40 @@ async def serving(
     limits: Limits | None = None,
     hosts: tuple[VirtualHost, ...] = (),
     drain: float = 1.0,
+    scheme: str = "rtmp",
+    serve: Iterable[str] = (),
+    certificate: Path | None = None,
 ) -> AsyncIterator[Host]:
-    """Serve these applications, on a port of its own, for as long as the block lasts."""
+    """
+    Serve these applications, on a port of its own, for as long as the block lasts.
+
+    Guests speak `scheme`, which is all that is served unless `serve` says more.
+    """
     served = {app.name: app for app in apps or (live(),)}
-    host = Host(
-        Config(
-            path=Path("test.ini"),
-            server=Server(drain=drain),
-            limits=limits or Limits(),
-            listeners=(Listener(name="main", endpoint=("tcp:0:interface=127.0.0.1",)),),
-            vhosts=(VirtualHost(name="", apps=served), *hosts),
-        )
+    listener = Listener(
+        name="main",
+        endpoint=("tcp:0:interface=127.0.0.1",),
+        serve=frozenset(serve) or frozenset({scheme}),
+        certificate=certificate,
     )
+    config = Config(
+        path=Path("test.ini"),
+        server=Server(drain=drain),
+        limits=limits or Limits(),
+        listeners=(listener,),
+        vhosts=(VirtualHost(name="", apps=served), *hosts),
+    )
+    host = Host(config, scheme)
     try:
         yield host
     finally:
         await host.close()
+        await eventually(lambda: not host.registry.connections)
         await host.stop()
+
+
+Serving = Callable[..., AbstractAsyncContextManager[Host]]
+"As `serving`, over a certain pipe."
 
 
 async def eventually(true: Callable[[], object], patience: float = PATIENCE) -> None:

@@ -100,6 +100,9 @@ class MemoryTransport:
     def getHost(self) -> IAddress:
         return self._host
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Twisted's TLS takes what is below for TCP."""
+
     # IConsumer
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -191,12 +194,13 @@ class MemoryEndpoint:
         server.protocol.makeConnection(server)
         client.protocol.makeConnection(client)
         protocol = client.protocol
-        while isinstance(protocol, ProtocolWrapper):
+        while self._site.around_client is not as_it_is and isinstance(protocol, ProtocolWrapper):
             protocol = protocol.wrappedProtocol
         return succeed(protocol)
 
 
-def _as_it_is(factory: IProtocolFactory) -> IProtocolFactory:
+def as_it_is(factory: IProtocolFactory) -> IProtocolFactory:
+    """Nothing around it."""
     return factory
 
 
@@ -204,21 +208,28 @@ class MemorySite:
     """A server without sockets, its clock, and whoever connects to it."""
 
     URL: Final = "rtmp://example.org/live"
+    "Clients may have another scheme, see `speak`."
 
     def __init__(self, registry: Registry, factory: IProtocolFactory, clock: Clock) -> None:
         self.registry = registry
         self.factory = factory
         self.clock = clock
         self.transports: list[MemoryTransport] = []
+        self.url = self.URL
         self.piece = 1 << 30
         "Bytes that are delivered at a time."
-        self.around_client: Wrap = _as_it_is
+        self.around_client: Wrap = as_it_is
         self._ports = iter(range(50_000, 60_000))
 
     def wrap(self, server: Wrap, client: Wrap) -> MemorySite:
         """Put something around both ends of every connection to come; give it `clock`."""
         self.factory = server(self.factory)
         self.around_client = client
+        return self
+
+    def speak(self, scheme: str) -> MemorySite:
+        """Have clients connect by this variant. (TLS is for `wrap`: it needs our clock.)"""
+        self.url = scheme + self.URL.removeprefix("rtmp")
         return self
 
     # Time and network.
@@ -266,15 +277,15 @@ class MemorySite:
         return MemoryEndpoint(self, self.factory, peer)
 
     def connect(
-        self, url: str = URL, address: str = "192.0.2.1", **options: Any
+        self, url: str = "", address: str = "192.0.2.1", **options: Any
     ) -> Deferred[NetConnection]:
         """Connect; what comes of it."""
         options.setdefault("endpoint", self.endpoint(address))
-        opening = connect(self.clock, url, **options)
+        opening = connect(self.clock, url or self.url, **options)
         self.pump()
         return opening
 
-    def client(self, url: str = URL, address: str = "192.0.2.1", **options: Any) -> NetConnection:
+    def client(self, url: str = "", address: str = "192.0.2.1", **options: Any) -> NetConnection:
         """A client that is connected."""
         return result_of(self.connect(url, address, **options))
 

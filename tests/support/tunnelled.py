@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from rtmptwist.config.schema import Config, Limits, Listener, Server, VirtualHost
 from rtmptwist.net.client import NetConnection, connect
 from rtmptwist.net.tunnelclient import TunnelClientEndpoint
 from rtmptwist.wire.message import Message, MessageType
-from tests.support.guests import Guest, Host, eventually, live, reactor
+from tests.support import guests
+from tests.support.guests import Guest, Host, live, reactor
 from tests.support.live import headers, payloads
 from tests.support.tls import issue, put
 
 
-@asynccontextmanager
-async def serving(folder: Path | None = None) -> AsyncIterator[Host]:
+def serving(folder: Path | None = None) -> AbstractAsyncContextManager[Host]:
     """A server of RTMPT and RTMPTE; of RTMPTS, as `localhost`, if there is a folder."""
-    listener = Listener(
-        name="main",
-        endpoint=("tcp:0:interface=127.0.0.1",),
-        serve=frozenset({"rtmpts"} if folder else {"rtmp", "rtmpt", "rtmpte"}),
-        certificate=folder and put(folder, "localhost", issue("localhost")),
-    )
-    host = Host(
-        Config(
-            path=Path("test.ini"),
-            server=Server(drain=1.0),
-            limits=Limits(),
-            listeners=(listener,),
-            vhosts=(VirtualHost(name="", apps={"live": live(grace=0.0)}),),
-        )
-    )
-    try:
-        yield host
-    finally:
-        await host.close()
-        await eventually(lambda: not host.registry.connections)
-        await host.stop()
+    certificate = folder and put(folder, "localhost", issue("localhost"))
+    serve = ("rtmpts",) if folder else ("rtmp", "rtmpt", "rtmpte")
+    return guests.serving(live(grace=0.0), serve=serve, certificate=certificate)
 
 
 def straight(host: Host) -> IStreamClientEndpoint:
