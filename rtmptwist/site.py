@@ -35,7 +35,7 @@ from rtmptwist.live.access import Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
-from rtmptwist.net.certificate import CertificateError
+from rtmptwist.net.certificate import CertificateError, pem_certificates
 from rtmptwist.net.certificates import Certificates, Folder, OneFile, SelfMade, Source
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import FrontDoor, Maker, Speech, Visitor
@@ -78,22 +78,27 @@ def check(config: Config) -> None:
             _swfs(host.name, app, problems)
     for section in config.listeners:
         try:
-            _check(section)
+            _check_rtmpe(section)
+            _check_certificates(section)
         except (CertificateError, SiteError) as error:
             problems += _lines(section, error)
     if problems:
         raise SiteError("\n".join(problems))
 
 
-def _check(section: schema.Listener) -> None:
+def _check_rtmpe(section: schema.Listener) -> None:
     reason = unavailable() if section.serve & {"rtmpe", "rtmpte"} else None
     if reason is not None:
         raise SiteError(f"serve: no RTMPE here: {reason}")
-    if section.certificate is not None and section.serve & {"rtmps", "rtmpts"}:
-        ServerTls(
-            Certificates(_source(section.certificate, section.key), time.time),
-            client_ca=section.client_ca,
-        )
+
+
+def _check_certificates(section: schema.Listener) -> None:
+    if not section.serve & {"rtmps", "rtmpts"}:
+        return
+    if section.certificate is not None:
+        Certificates(_source(section.certificate, section.key), time.time)
+    if section.client_ca is not None:
+        pem_certificates(section.client_ca)
 
 
 def _source(path: Path, key: Path | None) -> Source:
@@ -259,7 +264,7 @@ class Site:
     # ------------------------------------------------------------------ doors
 
     def _door(self, section: schema.Listener) -> FrontDoor:
-        _check(section)
+        _check_rtmpe(section)
         serve = section.serve
         rooms: dict[Speech, Maker] = {}
         if "rtmp" in serve:

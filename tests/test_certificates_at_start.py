@@ -96,5 +96,9 @@ def test_one_that_expires_soon_and_one_without_its_chain(tmp_path: Path, logs: L
 def test_an_authority_that_is_none(tmp_path: Path) -> None:
     written(tmp_path, "cert.pem", issue("a.example"))
     (tmp_path / "ca.pem").write_text("nonsense")
-    words = refusal(tmp_path, certificate="cert.pem", client_ca="ca.pem")
-    assert words == ("[listener secure] ca.pem: no certificate in it (-----BEGIN CERTIFICATE-----)")
+    for certificate in ("cert.pem", "auto"):
+        words = refusal(tmp_path, certificate=certificate, client_ca="ca.pem")
+        assert words == (
+            "[listener secure] ca.pem: no certificate in it (-----BEGIN CERTIFICATE-----)"
+        )
+    assert not (tmp_path / "var").exists()

@@ -44,6 +44,8 @@ _OTHERS: Final = 0o027
 
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 
+_BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----")
+
 PrivateKey = (
     rsa.RSAPrivateKey
     | ec.EllipticCurvePrivateKey
@@ -140,10 +142,15 @@ def pem_certificates(path: Path, data: bytes | None = None) -> list[x509.Certifi
         CertificateError: there is none, or one is damaged.
     """
     data = _read(path) if data is None else data
+    blocks = list(_PEM.finditer(data))
+    if len(blocks) < len(_BEGIN.findall(data)):
+        raise CertificateError(
+            f"{path}: cut off: not all that begins in it (-----BEGIN) has an end"
+        )
     try:
         found = [
             x509.load_pem_x509_certificate(block[0])
-            for block in _PEM.finditer(data)
+            for block in blocks
             if block[1] == b"CERTIFICATE"
         ]
     except ValueError as error:

@@ -318,6 +318,8 @@ class Certificates:
     def _keep(self, paths: Iterable[Path]) -> None:
         """Keep those of `paths`, in their order; and all if none would be left."""
         kept = {path: self._held[path] for path in paths if path in self._held}
+        for path in self._held.keys() - kept.keys() if kept else ():
+            self.log.info("certificate {path} is gone; it is no longer used", path=path)
         self._held = kept or self._held
         self._by_name = {
             name: certificate

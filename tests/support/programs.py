@@ -231,7 +231,7 @@ def parse_packets(output: bytes) -> list[Packet]:
 def player(ffmpeg: str, url: str, *before: str) -> Sequence[str]:
     """A command that plays to the end and prints every packet's hash."""
     return [
-        ffmpeg, "-v", "error", "-nostdin", *before, *_unchecked(url), "-i", url, "-map", "0:v?",
+        ffmpeg, "-v", "error", "-nostdin", *_unchecked(url), *before, "-i", url, "-map", "0:v?",
         "-map", "0:a?", "-c", "copy", "-copyts", "-f", "framemd5", "-",
     ]  # fmt: skip
 
