@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionClosed
 
 from rtmptwist.auth.bans import Ban, Kind
 from rtmptwist.auth.keyfile import new_key
+from rtmptwist.auth.limits import LimitedGate
 from rtmptwist.live.refusals import Reason
 from rtmptwist.site import Site
 from tests.support.logs import Logs
@@ -127,35 +128,25 @@ def test_a_key_is_banned_with_what_is_sent_by_it(tmp_path: Path) -> None:
 
 
 def test_a_user_is_banned(tmp_path: Path) -> None:
-    """Whatever logs users in: the gate goes by the name that the log shows."""
     house = Guarded(tmp_path)
-    gate: Any = house.gate
-
-    class Alice:
-        name = "alice"
-
-        def left(self) -> None: ...
-
-    async def login(visitor: object) -> Alice:
-        return Alice()
-
-    gate._inner.login = login
-    alice = house.site.client()
+    url = "rtmp://h/members?user=alice&password=geheim"
+    alice = house.site.client(url)
     house.ban(ACCOUNT, "alice")
     assert alice.closed
-    refusal: Any = house.site.failure(house.site.connect(address="192.0.2.9"))
+    refusal: Any = house.site.failure(house.site.connect(url, "192.0.2.9"))
     assert (refusal.code, refusal.description) == (
         "NetConnection.Connect.Rejected",
         "alice is banned for good.",
     )
-    assert len(gate.places) == 0
+    assert isinstance(house.gate, LimitedGate)
+    assert len(house.gate.places) == 0
     house.shut()
 
 
 def test_the_file_is_the_operator_s_too(tmp_path: Path) -> None:
     house = Guarded(tmp_path)
     client = house.site.client()
-    house.file.parent.mkdir()
+    house.file.parent.mkdir(exist_ok=True)
     house.file.write_text("address 192.0.2.0/24 note=see you in court\n")
     house.pass_time(3)
     assert client.closed

@@ -139,6 +139,8 @@ class Site:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run = run
+        self.state = folder
+        "Where it keeps what outlives it."
         self.certificate = folder / SELF_MADE_NAME
         "What it signs for itself when it serves TLS."
 
