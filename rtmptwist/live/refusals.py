@@ -10,6 +10,9 @@ from twisted.logger import Logger
 _SHOWN: Final = 3
 "Addresses in one line of the log."
 
+_CALM: Final = 20
+"Refused logins in a second whose lines are worth having: a challenge is one, for all who log in."
+
 
 class Reason(StrEnum):
     """Why somebody is refused, as a line of the log says it that tells of many."""
@@ -20,6 +23,7 @@ class Reason(StrEnum):
     TLS = "too many TLS handshakes from one address"
     BANNED = "banned addresses"
     NOT_SERVED = "what they speak is not served"
+    CONNECT = "connect was refused, or a login asked for"
 
 
 class Refusals:
@@ -37,17 +41,26 @@ class Refusals:
         "Since the start."
 
         self._more: dict[Reason, _More] = {}
-        "Those since the last line, for each reason that is no news."
+        "Those since the last sweep, for each reason that there were any for."
 
     def note(self, reason: Reason, address: str, words: str) -> None:
         """Somebody was refused; `words` say it for this one."""
+        if self._news(reason, address, 1):
+            self.log.warn("{address} refused: {words}", address=address, words=words)
+
+    def at_connect(self, address: str) -> bool:
+        """Somebody's connect was refused; whether the log has room for lines about this one."""
+        return self._news(Reason.CONNECT, address, _CALM)
+
+    def _news(self, reason: Reason, address: str, room: int) -> bool:
+        """Count one; whether it is not to be told of together with others."""
         self.counts[reason] += 1
-        more = self._more.get(reason)
-        if more is not None:
-            more.add(address)
-            return
-        self._more[reason] = _More()
-        self.log.warn("{address} refused: {words}", address=address, words=words)
+        more = self._more.setdefault(reason, _More(room))
+        if more.room:
+            more.room -= 1
+            return True
+        more.add(address)
+        return False
 
     def sweep(self) -> None:
         """Once a second: tell of those who came since. A reason that had none is news again."""
@@ -55,7 +68,7 @@ class Refusals:
             if not more.count:
                 del self._more[reason]
                 continue
-            self._more[reason] = _More()
+            self._more[reason] = _More(0)
             self.log.warn(
                 "{count} more refused, from {addresses}: {reason}",
                 count=more.count,
@@ -67,7 +80,9 @@ class Refusals:
 class _More:
     """How many, and some of where they came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self.room = room
+        "How many may still have lines of their own."
         self.count = 0
         self._addresses: dict[str, None] = {}
 

@@ -103,6 +103,8 @@ class ServerConnection(Protocol):
         "While it lingers."
         self._gone: Deferred[None] = Deferred()
         self._lost = False
+        self._untold = False
+        "It was refused, and the log tells of it together with others."
 
     # ---------------------------------------------------------------- Twisted
 
@@ -119,7 +121,7 @@ class ServerConnection(Protocol):
         try:
             self.registry.admit(self)
         except Refused:
-            self._lost = True
+            self._lost = self._untold = True
             self.session.close()
             transport.abortConnection()
 
@@ -137,7 +139,7 @@ class ServerConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close what was opened, and say so once."""
-        refused, self._lost = self._lost, True
+        self._lost = True
         self._end(in_words(reason))
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
@@ -149,7 +151,7 @@ class ServerConnection(Protocol):
         self.streams.clear()
         if self.account is not None:
             self.account.left()
-        if not refused:
+        if not self._untold:
             self.log.info(
                 "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
                 " {sent} sent",
@@ -285,7 +287,9 @@ class ServerConnection(Protocol):
         if not self.session.deciding:
             return
         self.session.refuse(event, status)
-        if isinstance(event, Connect | Publish | Play):
+        if isinstance(event, Connect):
+            self._untold = not self.registry.refusals.at_connect(self.address)
+        if isinstance(event, Connect | Publish | Play) and not self._untold:
             self.log.info(
                 "{peer}: {event} refused: {code}: {reason}",
                 peer=self.peer,

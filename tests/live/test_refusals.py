@@ -53,3 +53,26 @@ def test_reasons_do_not_hide_each_other(logs: Logs) -> None:
     refusals.sweep()
     assert len(logs.lines("warn")) == 4
     assert refusals.counts == {**dict.fromkeys(Reason, 0), Reason.TLS: 10, Reason.CONNECTIONS: 5}
+
+
+def test_logins_have_lines_of_their_own_until_they_are_a_flood(logs: Logs) -> None:
+    """An encoder that logs in is refused twice before it is let in."""
+    refusals = Refusals()
+    for _ in range(3):
+        assert [refusals.at_connect("192.0.2.1") for _ in range(20)] == [True] * 20
+        refusals.sweep()
+        refusals.sweep()
+    assert logs.lines("warn") == []
+    told = [refusals.at_connect(f"192.0.2.{n % 2}") for n in range(1000)]
+    assert told == [True] * 20 + [False] * 980
+    refusals.sweep()
+    assert not refusals.at_connect("192.0.2.1")  # the flood goes on
+    refusals.sweep()
+    why = "connect was refused, or a login asked for"
+    assert logs.lines("warn") == [
+        f"980 more refused, from 192.0.2.0, 192.0.2.1: {why}",
+        f"1 more refused, from 192.0.2.1: {why}",
+    ]
+    refusals.sweep()
+    assert refusals.at_connect("192.0.2.1")
+    assert refusals.counts[Reason.CONNECT] == 1062

@@ -251,6 +251,16 @@ def test_no_such_application(url: str, code: StatusCode, words: str, logs: Logs)
     assert words.rstrip(".") in left
 
 
+def test_a_flood_of_refused_logins_does_not_flood_the_log(logs: Logs) -> None:
+    site = serve_in_memory(gate=StrictGate(login=Refused(StatusCode.CONNECT_REJECTED, "Not you.")))
+    for _ in range(50):
+        assert isinstance(site.failure(site.connect()), Refusal)
+    assert len(logs.about("connect refused")) == len(logs.about("left: Not you")) == 20
+    site.registry.sweep()
+    assert len(logs.about("30 more refused, from 192.0.2.1: connect was refused")) == 1
+    assert site.registry.meter.refused == 50
+
+
 def test_who_is_refused_is_closed_whether_or_not_it_reads() -> None:
     """librtmp does nothing on an _error without a close."""
     site = serve_in_memory(gate=StrictGate(login=Refused(StatusCode.CONNECT_REJECTED, "Not you.")))
