@@ -175,7 +175,12 @@ IN_A_HURRY = "grace = 0\nwindow = 1m\nmax_lag = 1m\n"
 "The same, where files are sent as fast as it goes: seconds of lag are no time at all then."
 
 
-def serve(started: Programs, application: str = AT_ONCE, listeners: str = LISTENER) -> Site:
+def serve(
+    started: Programs,
+    application: str = AT_ONCE,
+    listeners: str = LISTENER,
+    **environment: str,
+) -> Site:
     """
     Start the server with one application `live`; waits until it listens.
 
@@ -189,8 +194,9 @@ def serve(started: Programs, application: str = AT_ONCE, listeners: str = LISTEN
         f"[server]\nstate = {folder}\n\n{listeners}\n[app live]\n{publish}{application}"
     )
     twistd = Path(sys.executable).with_name("twistd")
+    environment["PYTHONUNBUFFERED"] = "1"
     run = started.start(
-        twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config, PYTHONUNBUFFERED="1"
+        twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config, **environment
     )
     site = Site(run, folder)
     for name in re.findall(r"^\[listener (\S+)\]", listeners, re.MULTILINE):
