@@ -169,6 +169,8 @@ class Farewell(Service):
         )
         return farewell.addCallback(self._show_out)
 
-    def _show_out(self, _: object) -> None:
+    def _show_out(self, _: object) -> Deferred[Any]:
         for visitor in self._site.visitors():
             visitor.leave()
+        # last of all: what has ended just now is still to be told
+        return self._site.hooks.close(self._site.config.server.drain)

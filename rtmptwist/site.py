@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.logger import Logger
+
 from rtmptwist.auth.banfile import BanFile
 from rtmptwist.auth.checkers import BadChecker
 from rtmptwist.auth.files import BadFile
@@ -31,6 +33,10 @@ from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import LimitedGate
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
+from rtmptwist.hooks.assembly import check_hooks, make_hooks
+from rtmptwist.hooks.chain import Chain
+from rtmptwist.hooks.gate import HookedGate
+from rtmptwist.hooks.hook import Hooks
 from rtmptwist.live.access import Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
@@ -82,6 +88,7 @@ def check(config: Config) -> None:
             _check_certificates(section)
         except (CertificateError, SiteError) as error:
             problems += _lines(section, error)
+    check_hooks(config.hooks, _folder(config), problems)
     if problems:
         raise SiteError("\n".join(problems))
 
@@ -116,6 +123,10 @@ def _lines(section: schema.Listener, error: Exception) -> list[str]:
     return [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
 
 
+def _folder(config: Config) -> Path:
+    return config.path.absolute().parent
+
+
 def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> Rules | None:
     """Who may do what in an application; else `problems` gets what is wrong with its files."""
     try:
@@ -145,6 +156,8 @@ def _section(host: str, app: schema.App) -> str:
 
 class Site:
     """The parts that all listeners share, and the door of each."""
+
+    log = Logger()
 
     def __init__(self, config: Config, reactor: Any) -> None:
         self.config = config
@@ -176,13 +189,22 @@ class Site:
         self.bans = BanFile(config.server.state / "bans", reactor.seconds)
         self.bans.changed.append(self._enforce_bans)
         self.registry.banned = self.bans.bans.of_address
+        hooks, secrets = make_hooks(config.hooks, _folder(config), reactor, problems)
+        self.hooks = Hooks(hooks.values())
+        chains = {
+            application: Chain([hooks[name] for name in app.hooks if name in hooks], time.time)
+            for application, app in settings.items()
+            if app.hooks
+        }
+        for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
+            self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
         self.gate: Gate = LimitedGate(
-            SiteGate(rules),
+            HookedGate(SiteGate(rules), chains, reactor, time.time),
             {application: limits_of(app) for application, app in settings.items()},
             limits.trusted,
             self.bans.bans.of_account,
         )
-        self.files = book.files
+        self.files = [*book.files, *secrets]
         "With secrets; to be watched."
 
         self.services = book.services

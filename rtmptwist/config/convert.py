@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, Generic, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.cred.strcred import findCheckerFactories
@@ -243,12 +245,67 @@ class Place(Converter[Path | None]):
         return self._word if value is None else str(value)
 
 
+class Names(Converter[tuple[str, ...]]):
+    """Names of sections, in an order that counts; `none` for no name."""
+
+    def read(self, text: str) -> tuple[str, ...]:
+        found = tuple(_split(text))
+        if not found or ("none" in found and len(found) > 1):
+            raise wrong(text, "names, or none")
+        if twice := [name for name in found if found.count(name) > 1]:
+            raise wrong(text, f"{twice[0]} only once")
+        return () if found == ("none",) else found
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ", ".join(value) or "none"
+
+
 def _split(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+# --- what others do
+
+
+class HttpUrl(Converter[str]):
+    """The address of something on the web. It may hold a user, a password and other secrets."""
+
+    def read(self, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            fine = False
+        if not fine or not re.fullmatch(r"[!-~]+", text) or "#" in text:
+            shown = re.sub(r"//[^/]*@", "//...@", text.partition("?")[0])
+            raise wrong(shown, "an URL such as https://example.org/hook, in ASCII")
+        return text
+
+    def show(self, value: str) -> str:
+        return value
+
+
+class Program(Converter[tuple[str, ...]]):
+    """A program and its arguments, quoted as in a shell, which has no part in it."""
+
+    def read(self, text: str) -> tuple[str, ...]:
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            raise BadValue(
+                f"{quoted(text)}: {error}; expected a program and arguments, quoted as in a shell"
+                " (a ; after a blank begins a comment)"
+            ) from None
+        if not words or not words[0] or "\0" in text:
+            raise wrong(text, "a program and its arguments")
+        return words
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return shlex.join(value)
 
 
 # --- networks

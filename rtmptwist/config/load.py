@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from rtmptwist.config import ini
 from rtmptwist.config.convert import LOGIN_FILES, BadValue, Login, host_name, meant, wrong
 from rtmptwist.config.ini import Entry, Problem, Section, quoted
-from rtmptwist.config.schema import App, Config, Limits, Listener, Server, VirtualHost, keys
+from rtmptwist.config.schema import App, Config, Hook, Limits, Listener, Server, VirtualHost, keys
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ SECTIONS: Final[list[tuple[str, str, type[Any]]]] = [
     ("[limits]", r"limits", Limits),
     ("[listener NAME]", r"listener (?P<listener>\S+)", Listener),
     ("[app NAME]", r"app (?P<app>\S+)", App),
+    ("[hook NAME]", r"hook (?P<hook>[^\s,]+)", Hook),
     ("[vhost HOST]", r"vhost (?P<host>[^\s/]+)", VirtualHost),
     ("[vhost HOST / app NAME]", r"vhost (?P<host>[^\s/]+) ?/ ?app (?P<app>\S+)", App),
 ]
@@ -38,6 +39,15 @@ NEEDS: Final = {
     "proxies": frozenset({"rtmpt", "rtmpte", "rtmpts"}),
 }
 "Keys of a listener that only some of what it may serve gives a meaning."
+
+HOOK_NEEDS: Final = {
+    **dict.fromkeys(("format", "secret", "ca", "verify"), "url"),
+    **dict.fromkeys(("kill_after", "restart", "restarts"), "run"),
+}
+"Keys of a hook that have a meaning beside one other only."
+
+PATIENCE: Final = 25.0
+"Seconds that somebody who wants in can wait for a hook: many encoders give up after 30."
 
 
 NEED_FILES: Final = (
@@ -113,7 +123,9 @@ class _Loader:
             limits=self._make(Limits, self.found.get((Limits, "", ""))),
             listeners=tuple(self._listeners()),
             vhosts=tuple(self._vhosts()),
+            hooks=tuple(self._hooks()),
         )
+        self._check_names_of_hooks()
         if not config.listeners:
             self._problem(Problem("no [listener NAME]: there is nothing to listen on"))
         if not any(vhost.apps for vhost in config.vhosts):
@@ -202,6 +214,48 @@ class _Loader:
                 self._problem(found.section.entries["client_certificate"].problem(text))
             yield listener
 
+    def _hooks(self) -> Iterator[Hook]:
+        for name, found in self._named(Hook).items():
+            hook = self._make(Hook, found, name=name)
+            entries = found.section.entries
+            said = [
+                key
+                for key in ("url", "run")
+                if key in entries and found.values.get(key, "wrong") is not None
+            ]
+            if len(said) == 1:
+                self._check_hook(hook, entries, said[0])
+            elif said:
+                self._problem(entries["run"].problem("stands beside url; a hook is one of them"))
+            else:
+                text = "expected url, such as https://example.org/hook, or run, a program"
+                self._problem(found.section.problem(text))
+            yield hook
+
+    def _check_hook(self, hook: Hook, entries: dict[str, Entry], kind: str) -> None:
+        """Does what a hook says fit together?"""
+        for key, needed in HOOK_NEEDS.items():
+            if key in entries and needed != kind:
+                self._problem(entries[key].problem(f"means nothing without {needed}"))
+        if hook.mode == "keep" and kind != "run":
+            self._problem(entries["mode"].problem("keep is for programs, which run names"))
+        for key in ("ca", "verify"):
+            if key in entries and hook.url and not hook.url.startswith("https:"):
+                self._problem(entries[key].problem("means nothing: url is without TLS"))
+        if hook.ca is not None and hook.verify == "no":
+            self._problem(entries["ca"].problem("means nothing where verify = no"))
+        if hook.mode == "ask" and hook.timeout > PATIENCE and "timeout" in entries:
+            text = f"nobody who is made to wait has more than {PATIENCE:g}s (mode = tell has)"
+            self._problem(entries["timeout"].problem(text))
+
+    def _check_names_of_hooks(self) -> None:
+        known = self._named(Hook)
+        for (kind, _, _), found in self.found.items():
+            for name in found.values.get("hooks", ()) if kind is App else ():
+                if name not in known:
+                    text = f"there is no [hook {name}]{meant(name, known)}"
+                    self._problem(found.section.entries["hooks"].problem(text))
+
     def _vhosts(self) -> Iterator[VirtualHost]:
         wide = self._named(App)
         yield VirtualHost(name="", apps={name: self._app(name, at) for name, at in wide.items()})
@@ -288,7 +342,7 @@ def _host_and_name(header: dict[str, str]) -> tuple[str, str]:
     host, app = header.get("host"), header.get("app")
     if app and ({"", ".", ".."} & set(app.split("/")) or re.search(r"[\x00-\x1f\x7f?#:\\]", app)):
         raise wrong(app, r"a name such as live or live/eu, without . .. ? # : \ and empty parts")
-    return host_name(host) if host else "", app or header.get("listener", "")
+    return host_name(host) if host else "", app or header.get("listener") or header.get("hook", "")
 
 
 def _unknown_section(name: str) -> str:

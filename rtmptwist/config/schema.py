@@ -26,13 +26,16 @@ from rtmptwist.config.convert import (
     Duration,
     Folder,
     HostNames,
+    HttpUrl,
     Lines,
     Login,
     LoginKind,
+    Names,
     Network,
     Networks,
     Or,
     Place,
+    Program,
     ServerEndpoint,
     Size,
     Who,
@@ -71,6 +74,9 @@ class Limits:
     video_size: Annotated[int, Size(1 << 16, 0xFFFFFF)] = 0xFFFFFF
     commands_per_second: Annotated[int, Count(1, 100_000)] = 100
 
+
+EVENTS: Final = ("connect", "publish", "play", "disconnect", "publish_done", "play_done", "done")
+"Of hooks; `done` is all that end with it."
 
 VARIANTS: Final = ("rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts")
 
@@ -127,6 +133,31 @@ class App:
     max_viewers_per_address: Annotated[int | None, _MOST] = None
     max_bitrate: Annotated[int | None, Or("none", Bitrate(8000, 10_000_000_000))] = None
     max_session: Annotated[float | None, Or("none", Duration(1, 1000 * HOUR))] = None
+    hooks: Annotated[tuple[str, ...], Names()] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """`[hook NAME]`: whom applications ask and tell. Fits `hooks.hook.Settings`."""
+
+    name: str
+    url: Annotated[str | None, Or("none", HttpUrl())] = field(default=None, repr=False)
+    run: Annotated[tuple[str, ...] | None, Or("none", Program())] = field(default=None, repr=False)
+    on: Annotated[frozenset[str], Words(*EVENTS)] = frozenset({"publish"})
+    mode: Annotated[str, Choice("ask", "tell", "keep")] = "ask"
+    timeout: Annotated[float, Duration(0.1, 24 * HOUR)] = 5.0
+    retries: Annotated[int, Count(0, 100)] = 2
+    on_failure: Annotated[str, Choice("deny", "allow", "cached")] = "deny"
+    remember: Annotated[float, Duration(0, 24 * HOUR)] = HOUR
+    at_once: Annotated[int, Count(1, 10_000)] = 16
+    queue: Annotated[int, Count(0, 1_000_000)] = 1000
+    format: Annotated[str, Choice("json", "form")] = "json"
+    secret: Annotated[Path | None, Place("none")] = None
+    ca: Annotated[Path | None, Place("system")] = None
+    verify: Annotated[str, Choice("yes", "no")] = "yes"
+    kill_after: Annotated[float, Duration(0, HOUR)] = 5.0
+    restart: Annotated[float, Duration(0.1, HOUR)] = 5.0
+    restarts: Annotated[int, Count(0, 1_000_000)] = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +184,8 @@ class Config:
 
     vhosts: tuple[VirtualHost, ...]
     "The first is the one without a name."
+
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ takeover = any
         " or unix:/run/rtmp.sock, with \\: for a colon in it"
     )
     sections = (
-        "[server], [limits], [listener NAME], [app NAME], [vhost HOST], [vhost HOST / app NAME]"
+        "[server], [limits], [listener NAME], [app NAME], [hook NAME], [vhost HOST],"
+        " [vhost HOST / app NAME]"
     )
     assert problems(tmp_path, text) == [
         (

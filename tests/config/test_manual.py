@@ -57,7 +57,9 @@ def test_every_key_is_explained_with_its_default(kind: type[Any], key: Key) -> N
     assert article, "is missing"
     assert len(article.text) > 20, "needs a sentence"
     default = "" if key.name == "endpoint" else key.converter.show(key.default)
-    if article.off:
+    if article.off and "No default." in article.text:
+        assert key.converter.read(article.value), "an example"
+    elif article.off:
         assert key.converter.read(article.value) == key.default
     else:
         assert f"Default: {default}" in article.text or "No default." in article.text

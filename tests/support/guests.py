@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 
 from rtmptwist.amf.values import Value
 from rtmptwist.config.convert import ANYONE
-from rtmptwist.config.schema import App, Config, Limits, Listener, Server, VirtualHost
+from rtmptwist.config.schema import App, Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
@@ -298,6 +298,7 @@ async def serving(
     *apps: App,
     limits: Limits | None = None,
     hosts: tuple[VirtualHost, ...] = (),
+    hooks: tuple[Hook, ...] = (),
     drain: float = 1.0,
     scheme: str = "rtmp",
     serve: Iterable[str] = (),
@@ -321,6 +322,7 @@ async def serving(
         limits=limits or Limits(),
         listeners=(listener,),
         vhosts=(VirtualHost(name="", apps=served), *hosts),
+        hooks=hooks,
     )
     host = Host(config, scheme)
     try:

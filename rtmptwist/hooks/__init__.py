@@ -1,0 +1,1 @@
+"""Who is asked, and told, outside of this process: HTTP servers and programs."""

@@ -1,0 +1,175 @@
+"""
+What a hook gets to hear, as JSON, as a form or as a program's environment.
+
+The names of the fields are nginx-rtmp's where it has them, so that what was written for it goes on
+working: call, app, name, addr, clientid, flashver, swfurl, tcurl, pageurl. In a form, what the
+client wrote into its query stands among them, as there; but what it may not do is to say something
+in the server's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+from urllib.parse import urlencode
+
+from rtmptwist.hooks.events import Event
+from rtmptwist.live.access import Usage, Visitor
+
+Field: TypeAlias = str | int | float
+
+_LONGEST: Final = 1024
+"Characters of what a client says about itself; an URL with a signed query has some hundred."
+
+OWN: Final = frozenset(
+    {
+        *("id", "call", "time", "app", "vhost", "name", "addr", "clientid", "account"),
+        *("flashver", "swfurl", "tcurl", "pageurl", "args"),
+        *("reason", "seconds", "bytes", "messages", "dropped"),
+        *("allow", "redirect", "limits", "recorder", "path"),
+    }
+)
+"Fields that only the server fills, whether it has something to say in them or not."
+
+_PASSING: Final = frozenset({"id", "time", "clientid"})
+"Fields that differ when the same is asked again."
+
+
+_UNSAID: Final = {
+    Event.CONNECT: ("name",),
+    Event.DISCONNECT: ("name", "reason", "bytes", "messages", "dropped"),
+}
+"What a connection has nothing of."
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whose doing it is: one connection."""
+
+    id: int
+    "Nobody else has it, not even after a restart."
+
+    address: str
+
+    flash_version: str = ""
+    tc_url: str = field(default="", repr=False)
+    swf_url: str = field(default="", repr=False)
+    page_url: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, visitor: Visitor, id: int) -> Client:  # noqa: A002 - the field's name
+        """Somebody who wants to connect, by their own words."""
+        said = visitor.properties
+        return cls(
+            id,
+            visitor.address,
+            *(_text(said.get(key)) for key in ("flashVer", "tcUrl", "swfUrl", "pageUrl")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An event, to be decided or only to be told."""
+
+    event: Event
+
+    id: str
+    "Of this one question, however often it is asked."
+
+    time: float
+    "Seconds since the epoch."
+
+    client: Client
+
+    account: str
+    "In whose name. No secret."
+
+    app: str
+
+    host: str = ""
+    "The virtual host; empty: that of all hosts that have none of their own."
+
+    name: str = field(default="", repr=False)
+    "Of the stream, below its application."
+
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    "What the client wrote behind the `?` of its URL. May hold secrets."
+
+    outcome: Mapping[str, Field] = field(default_factory=dict)
+    "Of an end: what came of it."
+
+    def fields(self) -> dict[str, Field]:
+        """All that is to be said, but for the query."""
+        client = self.client
+        fields: dict[str, Field] = {
+            "call": str(self.event),
+            "id": self.id,
+            "time": int(self.time),
+            "app": self.app,
+            "vhost": self.host,
+            "name": self.name,
+            "addr": client.address,
+            "clientid": client.id,
+            "account": self.account,
+            "flashver": client.flash_version,
+            "swfurl": client.swf_url,
+            "tcurl": client.tc_url,
+            "pageurl": client.page_url,
+            **self.outcome,
+        }
+        for key in _UNSAID.get(self.event, ()):
+            fields.pop(key, None)
+        return fields
+
+    def json(self) -> bytes:
+        """As an object; the query is an object in it, `args`."""
+        return json.dumps({**self.fields(), "args": dict(self.query)}).encode()
+
+    def form(self) -> bytes:
+        """As a form; the query stands in `args` as a whole, and each part of it for itself."""
+        fields = self.fields()
+        guests = {key: value for key, value in self.query.items() if key not in OWN}
+        return urlencode(
+            {**fields, "args": self._args(), **guests}, errors="backslashreplace"
+        ).encode()
+
+    def environment(self) -> dict[bytes, bytes]:
+        """As variables for a program: RTMP_CALL, RTMP_NAME … A program gets no bytes of zero."""
+        said = {**self.fields(), "args": self._args()}
+        return {
+            f"RTMP_{key.upper()}".encode(): str(value)
+            .replace("\0", "")
+            .encode(errors="backslashreplace")
+            for key, value in said.items()
+        }
+
+    def fingerprint(self) -> bytes:
+        """Equal for two questions that ask the same. Tells nothing of what they say."""
+        same = {key: value for key, value in self.fields().items() if key not in _PASSING}
+        text = json.dumps([same, dict(self.query)], sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()
+
+    def _args(self) -> str:
+        return urlencode(self.query, errors="backslashreplace")
+
+
+def outcome_of(usage: Usage) -> dict[str, Field]:
+    """What came of a publication or a viewing."""
+    return {
+        "reason": usage.reason,
+        "seconds": round(usage.seconds, 3),
+        "bytes": usage.bytes,
+        "messages": usage.messages,
+        "dropped": usage.dropped,
+    }
+
+
+def _text(value: object) -> str:
+    """What a client says of itself, fit for a line."""
+    if not isinstance(value, str):
+        return ""
+    value = value[:_LONGEST]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)

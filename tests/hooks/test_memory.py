@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from twisted.internet.task import Clock
+
+from rtmptwist.hooks import memory
+from rtmptwist.hooks.answer import Answer
+from rtmptwist.hooks.memory import Memory
+
+NO = Answer(allowed=False)
+
+
+def test_an_answer_is_good_for_a_time() -> None:
+    clock = Clock()
+    answers = Memory(clock, 60)
+    answers.keep(b"a", NO)
+    clock.advance(59)
+    assert answers.find(b"a") == NO
+    assert answers.find(b"b") is None
+    clock.advance(1)
+    assert answers.find(b"a") is None
+
+
+def test_the_last_one_counts() -> None:
+    clock = Clock()
+    answers = Memory(clock, 60)
+    answers.keep(b"a", NO)
+    clock.advance(30)
+    answers.keep(b"a", Answer())
+    clock.advance(59)
+    assert answers.find(b"a") == Answer()
+    assert len(answers) == 1
+
+
+def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGEST", 3)
+    answers = Memory(Clock(), 60)
+    for question in (b"a", b"b", b"c", b"a", b"d"):
+        answers.keep(question, NO)
+    assert len(answers) == 3
+    assert answers.find(b"b") is None
+    assert answers.find(b"a") == NO

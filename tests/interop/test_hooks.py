@@ -1,0 +1,271 @@
+"""Hooks, as encoders, players and operators see them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet import reactor as _reactor
+from twisted.internet.task import deferLater
+from twisted.web.server import NOT_DONE_YET
+
+from rtmptwist.config.load import load
+from rtmptwist.config.schema import Hook
+from rtmptwist.hooks.asking import NOT_NOW
+from tests.hooks.test_guardian import gone
+from tests.support.backend import Backend, Reply, backend, never, raw, says
+from tests.support.guests import Host, eventually, live, serving
+from tests.support.pki import authority
+from tests.support.programs import (
+    AT_ONCE,
+    PATIENCE,
+    SAMPLES,
+    Programs,
+    Run,
+    Site,
+    ffmpeg9,
+    free_port,
+    packets,
+    parse_packets,
+    player,
+    publisher,
+    publishing,
+    serve,
+)
+from tests.support.reactor import reactor_test
+
+pytestmark = pytest.mark.interop
+
+reactor: Any = _reactor
+
+SAMPLE = SAMPLES / "h264-b-aac.flv"
+README = Path(__file__).parents[2] / "README.md"
+
+
+def hook(web: Backend, on: str, **keys: Any) -> Hook:
+    return Hook(name="backend", url=web.url, on=frozenset(on.split()), **{"ca": web.ca, **keys})
+
+
+async def ended(run: Run) -> int:
+    """Its status; the server is in this process, so nobody may block."""
+    await eventually(lambda: run.process.poll() is not None, PATIENCE)
+    return run.wait()
+
+
+def url(host: Host, name: str) -> str:
+    return f"{host.address}/live/{name}"
+
+
+# ---- what the encoder shows
+
+LATER = NOT_NOW.rstrip(".")
+
+OUTCOMES: dict[str, tuple[Reply, str]] = {
+    "refuse": (says(b"Ask Anna for a token.", 403), "Ask Anna for a token."),
+    "refuse by json": (says({"allow": False, "reason": "Ask Anna."}), "Ask Anna."),
+    "redirect": (says(b"", 302, Location="rtmp://b.example/live/a"), "rtmp://b.example/live/a"),
+    "timeout": (never, LATER),
+    "500": (says(b"", 500), LATER),
+    "garbage": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), LATER),
+    "huge": (says(b"x" * 1_000_000), LATER),
+    "self-signed": (says(), LATER),
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("on", ["connect", "publish", "play"])
+def test_ffmpeg_shows_why_not(on: str, outcome: str, started: Programs, tmp_path: Path) -> None:
+    reply, text = OUTCOMES[outcome]
+    now = time.time()
+    mine = authority(now=now).sign("localhost", now=now) if outcome == "self-signed" else None
+
+    @reactor_test
+    async def test() -> None:
+        async with backend(tmp_path, signed=mine) as web:
+            web.reply = reply
+            timeout = 0.3 if outcome == "timeout" else 20.0
+            asked = hook(web, on, retries=0, timeout=timeout)
+            async with serving(live(hooks=("backend",)), hooks=(asked,)) as host:
+                command = (
+                    player(ffmpeg9(), url(host, "a"))
+                    if on == "play"
+                    else publisher(ffmpeg9(), SAMPLE, url(host, "a"))
+                )
+                run = started.start(*command)
+                assert await ended(run) != 0
+                assert text in run.words()
+                assert host.application().streams == {}
+
+    test()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_from_ffmpeg_to_ffmpeg_with_hooks_in_between(
+    seconds: float, started: Programs, tmp_path: Path
+) -> None:
+    """Every packet, however long the hook takes, and under the name that it gives."""
+
+    def slowly(request: Any) -> int:
+        request.setResponseCode(302)
+        request.setHeader("Location", "public")
+        reactor.callLater(seconds, request.finish)
+        return NOT_DONE_YET
+
+    @reactor_test
+    async def test() -> None:
+        async with backend(tmp_path) as web:
+            web.replies["publish"] = web.replies["play"] = slowly
+            app = live(hooks=("backend",), grace=0, window=60, max_lag=60, after_end="close")
+            asked = hook(web, "connect publish play done")
+            async with serving(app, hooks=(asked,)) as host:
+                watching = started.start(*player(ffmpeg9(), url(host, "whatever")))
+                await eventually(lambda: "play" in web.calls())
+                await deferLater(reactor, seconds)
+                sending = started.start(*publisher(ffmpeg9(), SAMPLE, url(host, "secret")))
+                assert await ended(sending) == 0, sending.words()
+                assert await ended(watching) == 0, watching.words()
+                await eventually(lambda: len(web.heard) == 8)
+                assert web.of("publish")[0]["flashver"].startswith("FMLE/3.0 (compatible; Lavf")
+                assert web.of("publish_done")[0]["name"] == "public"
+                assert web.of("publish_done")[0]["messages"] > 50
+
+    test()
+    (watched,) = [run for run in started._runs if "framemd5" in str(run.process.args)]
+    assert parse_packets(watched.output()) == packets(ffmpeg9(), SAMPLE)
+
+
+# ---- README
+
+
+def blocks(kind: str) -> list[str]:
+    """The blocks of README's chapter, as they stand."""
+    chapter = README.read_text().partition("\n## Hooks\n")[2].partition("\n## ")[0]
+    return re.findall(rf"(?ms)^```{kind}\n(.*?)^```", chapter)
+
+
+def test_readme_s_back_end(started: Programs) -> None:
+    (code,) = blocks("python")
+    server, _ = blocks("ini")
+    port = free_port()
+    folder = started.file("d")
+    folder.mkdir()
+    (folder / "backend.py").write_text(code)
+    make = re.search(r"; (umask .*)", server)
+    assert make
+    subprocess.run(["sh", "-c", make[1]], cwd=folder, check=True)
+    running = started.start(
+        sys.executable, folder / "backend.py", str(port), folder / "hook.secret"
+    )
+    sections = server.partition("[app live]")[0]
+    sections = sections.replace("8080", str(port)).replace(
+        "= hook.secret", f"= {folder}/hook.secret"
+    )
+    site = serve(started, f"{AT_ONCE}hooks = backend\n\n{sections}")
+    deadline = time.monotonic() + PATIENCE
+    while "LISTEN" not in _sockets(port):
+        assert time.monotonic() < deadline, running.words()
+        time.sleep(0.02)
+    for token, allowed in (("open-sesame", True), ("sesame", False)):
+        command = publisher(ffmpeg9(), SAMPLE, site.url(f"live/show?token={token}"))
+        sending = started.start(*command)
+        assert (sending.wait() == 0) is allowed, sending.words()
+        assert ("Ask Anna for a token." in sending.words()) is not allowed
+    site.run.stop()
+    said = running.output().decode().split("\n")
+    assert said[0].split() == ["publish", "show"]
+    assert any(re.fullmatch(r"publish_done show \d{5,}", line) for line in said)
+    assert len([line for line in said if line.startswith("publish ")]) == 2
+
+
+def _sockets(port: int) -> str:
+    """What the kernel says of a port of this machine."""
+    lines = Path("/proc/net/tcp").read_text().split("\n")
+    return " ".join("LISTEN" for line in lines if f":{port:04X} 00000000:0000 0A" in line)
+
+
+def test_readme_s_sections(tmp_path: Path) -> None:
+    path = tmp_path / "site.ini"
+    first, second = blocks("ini")
+    listener = "[listener main]\nendpoint = tcp:0\n"
+    path.write_text(listener + first.replace("= backend\n", "= backend, thumbnails\n") + second)
+    config = load(path)
+    assert [hook.name for hook in config.hooks] == ["backend", "thumbnails"]
+    run = config.hooks[1].run
+    assert run is not None
+    assert run[:2] == ("sh", "-c")
+    assert '"rtmp://localhost/live/$RTMP_NAME"' in run[2]
+
+
+# ---- no orphans
+
+KEPT = """
+[hook kept]
+run = sh -c 'echo $$ > "{file}"; sleep 1000 & wait'
+mode = keep
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_program_survives_its_server(number: signal.Signals, started: Programs) -> None:
+    file = started.file("pid")
+    site: Site = serve(started, AT_ONCE + "hooks = kept\n" + KEPT.format(file=file))
+    sending = publishing(started, SAMPLE, site.url("live/show"), 0.2)
+    deadline = time.monotonic() + PATIENCE
+    while not (file.exists() and file.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, site.log()
+        time.sleep(0.02)
+    pid = int(file.read_text())
+    os.kill(site.run.process.pid, number)
+    while not gone(pid) or _in_group(pid):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.02)
+    assert site.run.wait() == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    sending.wait()
+
+
+def _in_group(group: int) -> bool:
+    """Whether anybody is left in a process group."""
+    ps = shutil.which("ps")
+    assert ps
+    found = subprocess.run([ps, "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
+    return any(
+        line.split()[0] == str(group) and not line.split()[1].startswith("Z")
+        for line in found.stdout.splitlines()
+    )
+
+
+COPY = """
+[hook copy]
+run = sh -c 'exec "{ffmpeg}" -v error -nostdin -y -analyzeduration 1 -i "{url}/$RTMP_NAME" \\
+    -c copy -flush_packets 1 -f flv "{file}"'
+mode = keep
+"""
+
+
+def test_ffmpeg_keeps_a_stream_company(started: Programs) -> None:
+    """It plays what it was started for, and ends its file in good order when that is over."""
+    file = started.file("flv")
+    port = free_port()
+    listener = f"[listener main]\nendpoint = tcp:{port}:interface=127.0.0.1\nserve = rtmp\n"
+    section = COPY.format(ffmpeg=ffmpeg9(), url=f"rtmp://127.0.0.1:{port}/live", file=file)
+    site = serve(started, f"{AT_ONCE}hooks = copy\n{section}", listener)
+    sending = publishing(started, SAMPLE, site.url("live/show"), 0.5)
+    deadline = time.monotonic() + PATIENCE
+    while not (file.exists() and file.stat().st_size > 2_000):
+        assert time.monotonic() < deadline, site.log()
+        time.sleep(0.02)
+    sending.stop()
+    site.wait_for("no longer plays live/show")
+    assert site.run.stop() == 0
+    copied = [packet[4:] for packet in packets(ffmpeg9(), file)]
+    sent = [packet[4:] for packet in packets(ffmpeg9(), SAMPLE)]
+    assert len(copied) > 3
+    assert set(copied) <= set(sent)
