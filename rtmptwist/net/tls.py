@@ -336,7 +336,8 @@ def in_words(failure: Failure, transport: object = None, *, client: bool = False
 _WORDS: Final = {
     "wrong version number": "what came is not TLS, rather RTMP or HTTP without it",
     "http request": "what came is HTTP without TLS: use https://",
-    "unsupported protocol": "the {peer} speaks only versions before 1.2",
+    "unsupported protocol": "the {peer} speaks no version that we do: 1.2 and, unless tls_max is"
+    " lower, 1.3",
     "alert protocol version": "the {peer} speaks none of our versions",
     "no shared cipher": "the {peer} knows none of our ciphers",
     "alert handshake failure": "the {peer} knows none of our ciphers, or wants a certificate",

@@ -193,18 +193,27 @@ def serve(
     config.write_text(
         f"[server]\nstate = {folder}\n\n{listeners}\n[app live]\n{publish}{application}"
     )
-    twistd = Path(sys.executable).with_name("twistd")
-    environment["PYTHONUNBUFFERED"] = "1"
-    run = started.start(
-        twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config, **environment
-    )
-    site = Site(run, folder)
-    for name in re.findall(r"^\[listener (\S+)\]", listeners, re.MULTILINE):
+    return serve_file(started, config, **environment)
+
+
+def serve_file(started: Programs, config: Path, **environment: str) -> Site:
+    """Start the server with a configuration file in its state folder; waits until it listens."""
+    site = Site(start_server(started, config, **environment), config.parent)
+    for name in re.findall(r"^\[listener (\S+)\]", config.read_text(), re.MULTILINE):
         site.wait_for(rf"listener {name}: .*:\d+")
         found = re.search(rf"listener {name}: .*?:(\d+)\b", site.log())
         assert found is not None
         site.ports[name] = int(found[1])
     return site
+
+
+def start_server(started: Programs, config: Path, **environment: str) -> Run:
+    """Start the server, whatever becomes of it."""
+    twistd = Path(sys.executable).with_name("twistd")
+    environment["PYTHONUNBUFFERED"] = "1"
+    return started.start(
+        twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config, **environment
+    )
 
 
 def free_port() -> int:
