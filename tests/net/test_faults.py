@@ -5,17 +5,13 @@ runs through it: that one reaches its viewer bit by bit whatever happens.
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
-from pathlib import Path
 
 import pytest
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.task import LoopingCall
 
 from rtmptwist.amf import amf0
 from rtmptwist.config.schema import Limits
@@ -24,11 +20,12 @@ from rtmptwist.wire import control
 from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.control import PingRequest, SetChunkSize, WindowAcknowledgementSize
 from rtmptwist.wire.message import Message, MessageType
-from tests.support.guests import Guest, Guests, eventually, reactor, serving, visiting
+from tests.support.guests import eventually, reactor, serving
 from tests.support.live import headers, payloads
 from tests.support.programs import Site, programs, serve
 from tests.support.reactor import reactor_test
 from tests.support.rogue import CONNECT, HANDSHAKE, PUBLISH, chunks, command, rogue
+from tests.support.steady import BETWEEN, KEY, rss, steady
 
 SETTINGS = """\
 grace = 0
@@ -40,72 +37,12 @@ handshake_timeout = 500ms
 connect_timeout = 500ms
 """
 
-_numbers = itertools.count()
-
-KEY, BETWEEN, SOUND = b"\x17\x01\0\0\0", b"\x27\x01\0\0\0", b"\xaf\x01"
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """The server, less patient than usual."""
     with programs() as started:
         yield serve(started, SETTINGS)
-
-
-class Steady:
-    """A stream of 50 pictures and sounds a second, and its viewer."""
-
-    def __init__(self, publisher: Guest, viewer: Guest) -> None:
-        self.viewer = viewer
-        self._publisher = publisher
-        self._sent = [*headers()]
-        self._bits = random.Random(1)
-        self._loop = LoopingCall(self._tick)
-        publisher.send(*self._sent)
-        self._loop.start(0.02)
-
-    def _tick(self) -> None:
-        number = len(self._sent)
-        time = 10 * number
-        head = BETWEEN if number % 50 != 3 else KEY
-        frames = [
-            Message(MessageType.VIDEO, time, 0, head + self._bits.randbytes(3000)),
-            Message(MessageType.AUDIO, time, 0, SOUND + self._bits.randbytes(300)),
-        ]
-        self._publisher.send(*frames)
-        self._sent += frames
-
-    async def more(self, count: int = 10) -> None:
-        """Wait until so many further messages have arrived."""
-        wanted = len(self.viewer.media) + count
-        await self.viewer.until(lambda: len(self.viewer.media) >= wanted)
-
-    async def end(self) -> None:
-        """Every bit has to be there."""
-        self._loop.stop()
-        await self._publisher.settle()
-        await self.viewer.settle()
-        assert self.viewer.payloads == payloads(self._sent[1:])
-        assert self.viewer.told == ["Play.PublishNotify"]
-
-
-@asynccontextmanager
-async def steady(site: Site) -> AsyncIterator[tuple[Steady, Guests]]:
-    """A stream that runs while the block does."""
-    async with visiting(site.url("").rstrip("/")) as guests:
-        name = f"steady{next(_numbers)}"
-        viewer = await guests.play(name)
-        stream = Steady(await guests.publish(name), viewer)
-        await stream.more()
-        yield stream, guests
-        await stream.more()
-        await stream.end()
-
-
-def rss(site: Site) -> int:
-    """Bytes of memory that the server has."""
-    status = Path(f"/proc/{site.run.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 # --------------------------------------------------------------------------- no RTMP at all
