@@ -38,6 +38,7 @@ class Fanout:
         "_bursts",
         "_bursts_size",
         "_clock",
+        "_fresh",
         "_pending",
         "_starting",
         "_timed",
@@ -65,6 +66,8 @@ class Fanout:
         "For a key frame; some of them are served without pictures by another fan-out till then."
         self._timed: dict[Subscriber, None] = {}
         "Those of the flowing ones that have a duration."
+        self._fresh: dict[Subscriber, None] = {}
+        "Those of the flowing ones that have had no frame yet."
         self._pending: dict[Subscriber, None] = {}
         "Those that the present sweep has not reached yet,"
         self._batch = b""
@@ -137,6 +140,10 @@ class Fanout:
         for subscriber in tuple(self._timed):
             if self._goal(subscriber, base) < self.cursor:  # this batch is more than it wants
                 self._set_aside(subscriber, base)
+        if self._fresh and self._has_frames(self.cursor):
+            for subscriber in self._fresh:
+                subscriber.first = self._clock.seconds()
+            self._fresh = {}
         self._batch = self.format.encode(window.since(base, window.edge))
         if self._batch:
             self._base = base
@@ -198,6 +205,7 @@ class Fanout:
         if subscriber.state is State.FLOWING:
             del self.flowing[subscriber]
             self._timed.pop(subscriber, None)
+            self._fresh.pop(subscriber, None)
             subscriber.cursor = self.cursor
             subscriber.sent = self.sent_to(subscriber)
             if subscriber in self._pending:
@@ -239,6 +247,8 @@ class Fanout:
             else:
                 subscriber.cursor, data = self._burst(cursor, headers, goal)
                 subscriber.missing = ()
+                if subscriber.first is None and self._has_frames(subscriber.cursor):
+                    subscriber.first = self._clock.seconds()
                 self._send(subscriber, data)
 
     def _arrive(self, subscriber: Subscriber) -> None:
@@ -250,10 +260,17 @@ class Fanout:
         subscriber.state = State.FLOWING
         subscriber.sent -= self.sent
         self.flowing[subscriber] = None
+        if subscriber.first is None:
+            self._fresh[subscriber] = None
         if subscriber.duration is not None:
             self._timed[subscriber] = None
         if subscriber.owed:
             subscriber.part()
+
+    def _has_frames(self, end: int) -> bool:
+        """Whether there are frames before message `end`, not only headers."""
+        begun = self.window.begun
+        return begun is not None and begun < end
 
     def _send(self, subscriber: Subscriber, data: bytes) -> None:
         if data:

@@ -123,6 +123,7 @@ class Inlet:
         window = self.window
         if kind == _VIDEO:
             window.picture = window.head
+            window.frames += 1
             if tag.keyframe:
                 window.append_start(message)
                 return

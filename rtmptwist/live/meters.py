@@ -21,6 +21,24 @@ class SubscriberMeter:
     skipped: int
     "and the messages that this left out."
 
+    first_frame: float | None
+    "Seconds until its first frame was on its way; None: there was none yet."
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a count grows, per second: over the last second, ten seconds and minute."""
+
+    second: float = 0.0
+    ten: float = 0.0
+    minute: float = 0.0
+
+    def __add__(self, other: Speed) -> Speed:
+        return Speed(self.second + other.second, self.ten + other.ten, self.minute + other.minute)
+
+    def __mul__(self, factor: float) -> Speed:
+        return Speed(self.second * factor, self.ten * factor, self.minute * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class InletMeter:
@@ -57,6 +75,25 @@ class StreamMeter:
     "Seconds that the last sweep over all viewers took."
 
     headers: int
+
+    frames: int
+    "Pictures ever."
+
+    bitrate_in: Speed
+    "Bits per second of payload,"
+
+    bitrate_out: Speed
+    "and of all that viewers are sent."
+
+    frame_rate: Speed
+    keyframe_interval: float | None
+    "Seconds between the two newest key frames."
+
+    skew: float | None
+    "Seconds from the newest sound to the newest picture."
+
+    window_duration: float
+    "Seconds that are kept."
 
 
 @dataclass(frozen=True, slots=True)

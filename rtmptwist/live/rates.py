@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
+from rtmptwist.live.meters import Speed
+
 SPANS: Final = (1, 10, 60)
 "Seconds that rates are told for."
 
@@ -35,6 +37,11 @@ class Rates:
         self._times[at], self._totals[at] = now, total
         if self._samples < _SIZE:
             self._samples += 1
+
+    @property
+    def speed(self) -> Speed:
+        """Over all of `SPANS`."""
+        return Speed(*map(self.over, SPANS))
 
     def over(self, seconds: int) -> float:
         """Units a second over so many of the last samples, or as many as there are; 0 at first."""

@@ -18,6 +18,8 @@ from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.interfaces import Outlet, Publisher, StreamSettings
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.programme import Programme
+from rtmptwist.live.rates import Rates
 from rtmptwist.live.timeline import Timeline
 from rtmptwist.live.window import Window
 from rtmptwist.wire.status import StatusCode
@@ -45,6 +47,9 @@ class LiveStream:
         self.timeline = Timeline(self.window.interval)
         self.audience = Audience(self.window, settings, clock, self._leave_if_unneeded)
         self.inlet: Inlet | None = None
+        now = clock.seconds()
+        self._bytes_in, self._bytes_out, self._frames = Rates(now), Rates(now), Rates(now)
+        self.programme = Programme(self.window)
         self._clock = clock
         self._vanished = vanished
         self._outlets = outlets
@@ -105,6 +110,10 @@ class LiveStream:
 
     def sweep(self, now: float) -> None:
         """Once a second: end what takes too long."""
+        window, audience = self.window, self.audience
+        self._bytes_in.sample(now, window.total_size)
+        self._bytes_out.sample(now, audience.bytes_out)
+        self._frames.sample(now, window.frames)
         self.audience.sweep(now)
         if not self.live:
             self.audience.expire(now)
@@ -115,6 +124,7 @@ class LiveStream:
     def meter(self) -> StreamMeter:
         """What went in and out so far."""
         window, audience = self.window, self.audience
+        skew = window.skew()
         state = "live" if self.inlet is not None else "grace" if self.live else "idle"
         return StreamMeter(
             name=self.name,
@@ -130,6 +140,13 @@ class LiveStream:
             window_bytes=window.size,
             sweep_cost=audience.pace.cost,
             headers=len(window.headers),
+            frames=window.frames,
+            bitrate_in=self._bytes_in.speed * 8,
+            bitrate_out=self._bytes_out.speed * 8,
+            frame_rate=self._frames.speed,
+            keyframe_interval=None if window.gop is None else window.gop / 1000,
+            skew=None if skew is None else skew / 1000,
+            window_duration=window.duration / 1000,
         )
 
     def _check_name(self, identity: Hashable) -> None:

@@ -38,9 +38,11 @@ class Subscriber:
 
     __slots__ = (
         "_audience",
+        "began",
         "cursor",
         "duration",
         "fanout",
+        "first",
         "format",
         "missing",
         "owed",
@@ -74,6 +76,9 @@ class Subscriber:
         "Milliseconds to send, if limited,"
         self.until: int | None = None
         "and the stream time that follows from it once the first frame is known."
+        self.began = now
+        self.first: float | None = None
+        "When its first frame was on its way."
         self.since = now
         "When it came, or was last told that nobody publishes."
         self.owed = False
@@ -145,4 +150,16 @@ class Subscriber:
         sent = self.sent
         if self.fanout is not None and self.state is State.FLOWING:
             sent = self.fanout.sent_to(self)
-        return SubscriberMeter(self.state.value, sent, self.skips, self.skipped)
+        return SubscriberMeter(
+            self.state.value,
+            sent,
+            self.skips,
+            self.skipped,
+            None if self.first is None else self.first - self.began,
+        )
+
+    def behind(self) -> tuple[int, int]:
+        """Bytes that it has yet to be sent of what is there, and the milliseconds these last."""
+        if self.fanout is None or self.state is not State.LAGGING:
+            return 0, 0
+        return self.fanout.window.behind(self.cursor)

@@ -43,6 +43,7 @@ class Window:
 
     __slots__ = (
         "_duration",
+        "_key",
         "_marks",
         "_max_lag",
         "_max_size",
@@ -51,6 +52,8 @@ class Window:
         "begun",
         "edge",
         "first",
+        "frames",
+        "gop",
         "head",
         "headers",
         "horizon",
@@ -85,6 +88,12 @@ class Window:
         "and the number of its first frame: what comes before are headers, with odd timestamps."
         self.picture = -1
         "Number of the newest video message of the present publication."
+        self.frames = 0
+        "Pictures ever."
+        self.gop: int | None = None
+        "Milliseconds between the two newest key frames of the present publication."
+        self._key: int | None = None
+        "When the newest of these came."
         self.headers = Headers()
         self.size = 0
         "Bytes of payload in here,"
@@ -111,6 +120,10 @@ class Window:
     def append_start(self, message: Message) -> None:
         """Take the next message, which viewers can begin with."""
         self.start = self.head
+        time = message.timestamp
+        if self._key is not None:
+            self.gop = time - self._key
+        self._key = time
         self.append(message)
 
     def append_aside(self, message: Message) -> None:
@@ -158,8 +171,35 @@ class Window:
                 return times[1] - times[0]
         return DEFAULT_INTERVAL
 
+    @property
+    def duration(self) -> int:
+        """Milliseconds of media in here."""
+        if self.head == self.first:
+            return 0
+        return max(self.time(self.head - 1) - self.time(self.first), 0)
+
+    def skew(self) -> int | None:
+        """
+        Milliseconds from the newest sound to the newest picture; None: one of them is missing.
+
+        Encoders send in turns, so that some tens to either side mean nothing.
+        """
+        times: dict[int, int] = {}
+        for message in reversed(self._messages[-_LOOK_BACK:]):
+            times.setdefault(message.type, message.timestamp)
+        audio, video = times.get(MessageType.AUDIO), times.get(MessageType.VIDEO)
+        return None if audio is None or video is None else video - audio
+
+    def behind(self, number: int) -> tuple[int, int]:
+        """Bytes of payload from a message on, and the milliseconds that they last."""
+        messages = self.since(max(number, self.first), self.head)
+        size = sum(len(message.payload) for message in messages)
+        times = [message.timestamp for message in messages if message.type in MEDIA]
+        return size, max(times[-1] - times[0], 0) if times else 0
+
     def lose_pictures(self) -> None:
         """The publication goes on without video."""
+        self.gop = self._key = None
         self.start = None
         self.picture = -1
 
