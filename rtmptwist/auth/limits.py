@@ -62,10 +62,6 @@ class _Room(NamedTuple):
     "Which stream, account or address."
 
 
-def _nobody(account: str) -> str:  # noqa: ARG001 - where there are no bans
-    return ""
-
-
 class LimitedGate:
     """`live.Gate`: around another one, which decides everything else."""
 
@@ -73,8 +69,8 @@ class LimitedGate:
         self,
         inner: Gate,
         limits: Mapping[Application, AppLimits],
-        trusted: Sequence[IPv4Network | IPv6Network] = (),
-        banned: Callable[[str], str] = _nobody,
+        trusted: Sequence[IPv4Network | IPv6Network],
+        banned: Callable[[str], str],
     ) -> None:
         """
         `trusted`: networks that are not counted by address; `banned`: why an account may not come,
@@ -87,16 +83,22 @@ class LimitedGate:
         self._banned = banned
 
     async def login(self, visitor: Visitor) -> Account:
-        """Count it in before it is asked who it is, for that costs more."""
+        """
+        Count it in: by address before it is asked who it is, for that costs more; among all only
+        then, so that nobody is kept out by strangers who never get in.
+        """
         application = visitor.application
+        everybody = _Room(application, What.CONNECTIONS, Scope.ALL, "")
+        if self.places.full(everybody, None, self._most(everybody)):
+            raise self._refusal(everybody)
         seat = Seat(self.places)
-        self._take(seat, _Room(application, What.CONNECTIONS, Scope.ALL, ""))
         self._take_by_address(seat, application, What.CONNECTIONS, visitor.address)
         account = None
         try:
             account = await self._inner.login(visitor)
             if words := self._banned(account.name):
                 raise Refused(StatusCode.CONNECT_REJECTED, words)
+            self._take(seat, everybody)
             self._take_by_account(seat, application, What.CONNECTIONS, account.name)
         except BaseException:  # cancelled as well
             seat.leave()
@@ -144,11 +146,22 @@ class LimitedGate:
             self._take(seat, _Room(application, what, Scope.ACCOUNT, account))
 
     def _take(self, seat: Seat, room: _Room) -> None:
-        most = self.limits[room.application].most.get((room.what, room.scope))
         try:
-            seat.take(room, most)
+            seat.take(room, self._most(room))
         except Full:
-            raise Refused(_CODES[room.what], _words(room, most)) from None
+            raise self._refusal(room) from None
+
+    def _most(self, room: _Room) -> int | None:
+        return self.limits[room.application].most.get((room.what, room.scope))
+
+    def _refusal(self, room: _Room) -> Refused:
+        who = redacted(room.who) if room.scope is Scope.STREAM else room.who
+        key = f"max_{room.what}{room.scope}"
+        return Refused(
+            _CODES[room.what],
+            f"{who or room.application.name} has as many {room.what} as it may have"
+            f" ({key} = {self._most(room)}).",
+        )
 
 
 class _Counted:
@@ -177,11 +190,6 @@ class _Counted:
         """Count it out."""
         self._seat.leave()
         self._account.left()
-
-
-def _words(room: _Room, most: int | None) -> str:
-    who = redacted(room.who) if room.scope is Scope.STREAM else room.who or room.application.name
-    return f"{who} has as many {room.what} as it may have (max_{room.what}{room.scope} = {most})."
 
 
 _CODES: Final = {

@@ -28,16 +28,21 @@ class Places:
         """Guests in a room."""
         return len(self._rooms.get(room, ()))
 
+    def full(self, room: Hashable, guest: Hashable, places: int | None) -> bool:
+        """Whether others have taken all places. None: there is always one."""
+        guests = self._rooms.get(room, {})
+        return places is not None and len(guests) >= places and guest not in guests
+
     def take(self, room: Hashable, guest: Hashable, places: int | None) -> None:
         """
-        Let a guest in, once more if it is there. None: there is always a place.
+        Let a guest in, once more if it is there.
 
         Raises:
-            Full: all are taken, by others.
+            Full: there is no place.
         """
-        guests = self._rooms.get(room, {})
-        if places is not None and len(guests) >= places and guest not in guests:
+        if self.full(room, guest, places):
             raise Full
+        guests = self._rooms.get(room, {})
         guests[guest] = guests.get(guest, 0) + 1
         self._rooms[room] = guests
 

@@ -162,6 +162,8 @@ class Grant:
 
     def objection(self) -> str:
         """Why it holds no more: a key was revoked, a user removed; empty: it does."""
+        if not self.doubts:  # of most viewers, and all are asked once a second
+            return ""
         return next(filter(None, (doubt() for doubt in self.doubts)), "")
 
 

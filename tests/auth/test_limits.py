@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -63,6 +64,7 @@ class House:
         stream: Settings | None = None,
         terms: Terms | None = None,
         most: Mapping[str, int] | None = None,
+        banned: Callable[[str], str] = lambda _: "",
         **more: int,
     ) -> None:
         self.inner = inner or Inner()
@@ -71,7 +73,7 @@ class House:
             {keys[key]: value for key, value in {**(most or {}), **more}.items()}, terms or Terms()
         )
         self.gate = LimitedGate(
-            self.inner, defaultdict(lambda: limits), (ip_network("203.0.113.0/24"),)
+            self.inner, defaultdict(lambda: limits), (ip_network("203.0.113.0/24"),), banned
         )
         self.site = serve_in_memory(stream, gate=self.gate)
 
@@ -99,6 +101,18 @@ def test_connections_in_all() -> None:
     assert len(house.inner.questions) == 2  # who is refused anyway is not asked for a password
     first.abort()
     house.site.client()
+
+
+def test_strangers_who_never_get_in_keep_nobody_out() -> None:
+    house = House(inner=Inner("login"), connections=1)
+    site = house.site
+    stranger = site.connect(address="192.0.2.66")
+    assert isinstance(house.inner, SlowGate)
+    house.inner._slow = ()
+    site.client(AS_ALICE)
+    house.inner.decide()
+    assert "(max_connections = 1)" in house.refusal(stranger)[1]
+    assert house.inner.left == 1
 
 
 def test_connections_of_an_account_wherever_it_comes_from() -> None:
@@ -249,6 +263,36 @@ def test_counted_is_the_stream_that_the_grant_names() -> None:
     house = House(inner=Renaming(), viewers_per_stream=1)
     house.site.play("one")
     assert "public has as many" in house.refusal(house.site.stream().play("two"))[1]
+
+
+# ------------------------------------------------------------------------- bans
+
+
+def test_a_banned_account_comes_in_no_way() -> None:
+    def banned(account: str) -> str:
+        return "alice is banned." if account == "alice" else ""
+
+    class Keyed(Named):
+        """Who shows the key of another account."""
+
+        async def authorize(self, request: Request) -> Grant:
+            return replace(await super().authorize(request), account="alice")
+
+    class Keys(Inner):
+        async def login(self, visitor: Visitor) -> Account:
+            return Keyed(self, visitor)
+
+    house = House(inner=Keys(), banned=banned)
+    assert house.refusal(house.site.connect(AS_ALICE)) == (
+        "NetConnection.Connect.Rejected",
+        "alice is banned.",
+    )
+    assert house.inner.left == 1
+    assert empty(house)
+    guest = guest_of(house.site)
+    assert house.refusal(guest.publish("show")) == ("NetStream.Publish.Denied", "alice is banned.")
+    assert [usage.reason for usage in house.inner.ended] == ["alice is banned."]
+    assert empty(house)
 
 
 # ------------------------------------------------------------------------ terms
@@ -436,8 +480,14 @@ class Coming(RuleBasedStateMachine):
         elif how == "lose":
             transport.other.abortConnection()
         else:
-            connection.finish("enough")
+            connection.expel("enough")
         self.site.pump()
+
+    @rule(action=st.sampled_from(["publish", "play"]))
+    def revoke(self, action: str) -> None:
+        self.inner.doubts[action] = "No more."
+        self.site.pass_time(1)
+        self.inner.doubts.clear()
 
     @rule(seconds=st.sampled_from([1.0, 40.0]))
     def wait(self, seconds: float) -> None:

@@ -110,6 +110,17 @@ def test_one_address_may_not_have_them_all(logs: Logs) -> None:
     ]
 
 
+def test_who_is_banned_is_not_let_in(logs: Logs) -> None:
+    served = registry()
+    served.banned = {"192.0.2.1": "192.0.2.1 is banned for good.", "192.0.2.2": ""}.__getitem__
+    with pytest.raises(Refused, match="is banned for good") as refused:
+        served.admit(FakeConnection("192.0.2.1"))
+    assert refused.value.status.code is StatusCode.CONNECT_REJECTED
+    assert logs.lines("warn") == ["192.0.2.1 refused: 192.0.2.1 is banned for good."]
+    served.admit(FakeConnection("192.0.2.2"))
+    assert (served.meter.connections, served.meter.refusals[Reason.BANNED]) == (1, 1)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix"])
 def test_trusted_addresses_and_local_sockets_are_exempt(address: str) -> None:
     served = registry()

@@ -254,6 +254,10 @@ def test_narrowed_terms_are_what_both_allow(one: Terms, other: Terms) -> None:
         assert both.codecs == one.codecs & other.codecs
 
 
+def test_what_nobody_doubts_holds() -> None:
+    assert Grant("show", "me", "me").objection() == ""
+
+
 def test_usage_of_what_never_began() -> None:
     heard: list[Usage] = []
     Grant("show", "me", "me", ended=(heard.append, heard.append)).end(Usage("no"))
