@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import NOT_DONE_YET
 
 from rtmptwist.config.schema import Config, Hook, Limits, Listener, Server, VirtualHost
+from rtmptwist.hooks import asking
 from rtmptwist.hooks.asking import NOT_NOW
+from rtmptwist.net.netstream import Refusal
 from rtmptwist.site import Site, SiteError, check
 from tests.hooks.test_guardian import gone
 from tests.hooks.test_program import written
@@ -36,7 +38,7 @@ def hook(name: str = "backend", on: str = "publish", **keys: Any) -> Hook:
 
 
 @asynccontextmanager
-async def asking(
+async def asked_over_tls(
     folder: Path, on: str = "publish", **keys: Any
 ) -> AsyncIterator[tuple[Host, Backend]]:
     """A server that asks another one, over TLS."""
@@ -52,7 +54,7 @@ async def asking(
 def test_yes(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, "connect publish play done") as (host, web):
+        async with asked_over_tls(tmp_path, "connect publish play done") as (host, web):
             publisher = await host.publish("show?token=1")
             viewer = await host.play("show")
             await publisher.feed(*headers(), *gop(0))
@@ -76,7 +78,7 @@ def test_yes(tmp_path: Path) -> None:
 def test_no(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path) as (host, web):
+        async with asked_over_tls(tmp_path) as (host, web):
             web.reply = says("Frag Änne.".encode(), 403)
             refusal = await refused(host.publish())
             assert refusal.code == "NetStream.Publish.Denied"
@@ -89,7 +91,7 @@ def test_no(tmp_path: Path) -> None:
 def test_another_name(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path) as (host, web):
+        async with asked_over_tls(tmp_path) as (host, web):
             web.reply = says(b"", 302, Location="public")
             publisher = await host.publish("secret")
             await publisher.feed(*headers(), *gop(0))
@@ -104,7 +106,7 @@ def test_another_name(tmp_path: Path) -> None:
 def test_another_server(on: str, key: str, tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, on) as (host, web):
+        async with asked_over_tls(tmp_path, on) as (host, web):
             web.reply = says({"redirect": "rtmp://b.example/live/show"})
             refusal = await refused(host.publish())
             ex = refusal.info["ex"]
@@ -138,7 +140,7 @@ def test_no_answer(what: str, reply: Reply, on_failure: str, tmp_path: Path) -> 
     async def test() -> None:
         timeout = HASTY if what == "never" else 20.0
         keys: Any = {"on_failure": on_failure, "retries": 1, "timeout": timeout}
-        async with asking(tmp_path, **keys) as (host, web):
+        async with asked_over_tls(tmp_path, **keys) as (host, web):
             web.reply = reply
             if what == "to itself":
                 web.reply = says({"redirect": f"rtmp://127.0.0.1:{host.port}/live/show"})
@@ -157,7 +159,7 @@ def test_no_answer(what: str, reply: Reply, on_failure: str, tmp_path: Path) -> 
 def test_drops(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, timeout=HASTY) as (host, web):
+        async with asked_over_tls(tmp_path, timeout=HASTY) as (host, web):
             web.reply = web.drip
             assert (await refused(host.publish())).description == NOT_NOW
             await eventually(lambda: web.hung_up)
@@ -190,7 +192,7 @@ def test_a_certificate_of_nobody(tmp_path: Path, logs: Logs) -> None:
 def test_the_last_answer(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, on_failure="cached", retries=0) as (host, web):
+        async with asked_over_tls(tmp_path, on_failure="cached", retries=0) as (host, web):
             web.reply = says(b"", 302, Location="public")
             await (await host.publish("a")).leave()
             web.reply = says(b"", 500)
@@ -199,6 +201,35 @@ def test_the_last_answer(tmp_path: Path) -> None:
             assert (await refused(host.publish("b"))).description == NOT_NOW
 
     test()
+
+
+def test_no_secret_in_the_log(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an URL with a password, of what a client sends, and of what a hook answers."""
+    monkeypatch.setattr(asking, "SECONDS_PER_LINE", 0)
+
+    @reactor_test
+    async def test() -> None:
+        async with backend() as web:
+            url = web.url.replace("//", "//me:geheim@") + "?key=geheim"
+            hooks = (hook(on="connect publish done", url=url, retries=0),)
+            async with serving(live(hooks=("backend",)), hooks=hooks) as host:
+                for reply in (
+                    raw(b"geheim\r\n"),
+                    says({"allow": "geheim"}),
+                    says(b"", 302, Location="http://geheim/"),
+                    says(b"", 302, Location="rtmp://a:geheim@b/live/a?token=geheim"),
+                    says(b"", 302, Location="geheimer-schluessel"),
+                ):
+                    web.replies["publish"] = reply
+                    publisher = await host.guest()
+                    with suppress(Refusal):
+                        await publisher.stream.publish("geheimnisvoll?token=geheim")
+        async with serving(live(hooks=("backend",)), hooks=hooks) as host:
+            await refused(host.publish())
+
+    test()
+    assert len(logs.lines("warn")) > 3
+    assert logs.about("geheim") == []
 
 
 # ---- while it thinks
@@ -226,7 +257,7 @@ def test_media_waits_for_the_hook(status: int, tmp_path: Path) -> None:
 
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path) as (host, web):
+        async with asked_over_tls(tmp_path) as (host, web):
             web.reply = thinker = Thinker()
             viewer = await host.play("show")
             publisher = await host.guest()
@@ -258,7 +289,7 @@ def test_media_waits_for_the_hook(status: int, tmp_path: Path) -> None:
 def test_others_notice_nothing_of_a_slow_hook(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, at_once=1, queue=0) as (host, web):
+        async with asked_over_tls(tmp_path, at_once=1, queue=0) as (host, web):
             publisher = await host.publish("show")
             viewer = await host.play("show")
             web.reply = thinker = Thinker()
@@ -281,7 +312,7 @@ def test_a_client_that_leaves_meanwhile(tmp_path: Path) -> None:
 
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, "publish publish_done") as (host, web):
+        async with asked_over_tls(tmp_path, "publish publish_done") as (host, web):
             web.replies["publish"] = thinker = Thinker()
             publisher = await host.guest()
             publishing = publisher.stream.publish("show")
@@ -356,7 +387,7 @@ def test_a_program_that_keeps_a_stream_company(by: str, tmp_path: Path) -> None:
 def test_what_ends_with_the_server_is_told(tmp_path: Path) -> None:
     @reactor_test
     async def test() -> None:
-        async with asking(tmp_path, "done") as (host, web):
+        async with asked_over_tls(tmp_path, "done") as (host, web):
             await host.publish("show")
             await host.play("show")
             await host.stop()

@@ -297,7 +297,7 @@ class Program(Converter[tuple[str, ...]]):
             words = tuple(shlex.split(text))
         except ValueError as error:
             raise BadValue(
-                f"{quoted(text)}: {error}; expected a program and arguments, quoted as in a shell"
+                f"{str(error).lower()}; expected a program and its arguments, quoted as in a shell"
                 " (a ; after a blank begins a comment)"
             ) from None
         if not words or not words[0] or "\0" in text:

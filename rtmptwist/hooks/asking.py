@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 
 from rtmptwist.hooks.answer import Answer, NoAnswer
 from rtmptwist.hooks.breaker import Breaker
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 FIRST_PAUSE: Final = 0.25
 "Seconds before something is asked again; each pause is twice as long as the one before."
+
+SECONDS_PER_LINE: Final = 1.0
+"Between two lines of the log about questions without an answer."
 
 LEFT_ALONE: Final = "it has failed too often to be asked now"
 
@@ -57,6 +60,10 @@ class Asking:
         self._places = DeferredSemaphore(patience.at_once)
         self._breaker = Breaker(patience.name, clock)
         self._memory = Memory(clock, patience.remember) if patience.on_failure == "cached" else None
+        self._unsaid = 0
+        "Questions without an answer that the log does not know of."
+
+        self._silent_until = 0.0
 
     async def ask(self, question: Question) -> Answer:
         """The hook's answer, or what stands for it."""
@@ -124,17 +131,27 @@ class Asking:
             answer = Answer()
         elif remembered is not None:
             answer = remembered
-        self.log.emit(
-            # that it fails has been said, and attackers are many
-            LogLevel.debug if why == LEFT_ALONE else LogLevel.warn,
-            "hook {name} did not answer about {event} by {address}: {why}; {outcome}",
+        self._say(question, why, answer)
+        return answer
+
+    def _say(self, question: Question, why: str, answer: Answer) -> None:
+        """Attackers are many: one line in a second, and none while it is known to be broken."""
+        self._unsaid += 1
+        now = self._clock.seconds()
+        if why == LEFT_ALONE or now < self._silent_until:
+            return
+        more = f" ({self._unsaid} such questions since the last line)" if self._unsaid > 1 else ""
+        self.log.warn(
+            "hook {name} did not answer about {event} by {address}: {why}; {outcome}{more}",
             name=self._patience.name,
             event=str(question.event),
             address=question.client.address,
             why=why,
             outcome="allowed" if answer.allowed else "refused",
+            more=more,
         )
-        return answer
+        self._unsaid = 0
+        self._silent_until = now + SECONDS_PER_LINE
 
 
 def _check(question: Question, answer: Answer) -> None:

@@ -279,7 +279,7 @@ class _Line(ProtocolWrapper):
         self._received += len(data)
         if self._received <= LARGEST:
             super().dataReceived(data)
-        elif self._too_much is None:
+        else:
             self._too_much = TooMuch()
             self.abortConnection()
 

@@ -23,12 +23,15 @@ from rtmptwist.config.convert import (
     Duration,
     Folder,
     HostNames,
+    HttpUrl,
     Lines,
     Login,
     LoginKind,
+    Names,
     Networks,
     Or,
     Place,
+    Program,
     ServerEndpoint,
     Size,
     Who,
@@ -43,6 +46,12 @@ SIZE = Size(0, 1 << 40)
 BITRATE = Bitrate(8000, 1_000_000_000)
 CHOICE = Choice("reject", "same", "any")
 WORDS = Words("rtmp", "rtmps", "http")
+
+QUOTED = (
+    "expected a program and its arguments, quoted as in a shell"
+    " (a ; after a blank begins a comment)"
+)
+URL = "an URL such as https://example.org/hook, in ASCII"
 
 GOOD: list[tuple[Converter[Any], str, object]] = [
     (COUNT, "1", 1),
@@ -69,6 +78,11 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (WORDS, "http,rtmp\nrtmps", {"rtmp", "rtmps", "http"}),
     (HostNames(), "", ()),
     (HostNames(), "Example.ORG. 10.0.0.1, ::1", ("example.org", "10.0.0.1", "::1")),
+    (Names(), "none", ()),
+    (Names(), "b, a", ("b", "a")),
+    (HttpUrl(), "https://a:b@[::1]:8443/c?d=e", "https://a:b@[::1]:8443/c?d=e"),
+    (Program(), "prog", ("prog",)),
+    (Program(), "sh -c 'a \"$B\"; c'\n'' d\\ e", ("sh", "-c", 'a "$B"; c', "", "d e")),
     (Folder(), "../var", Path("../var")),
     (Place("auto"), "auto", None),
     (Place("auto"), "a.pem", Path("a.pem")),
@@ -125,6 +139,23 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (Words("rtmp"), "rtmsp", "'rtmsp'; expected rtmp; did you mean \"rtmp\"?"),
     (HostNames(), "a b_/c", "'b_/c'; expected a host name such as example.org, or an address"),
     (HostNames(), "-a", "'-a'; expected a host name such as example.org, or an address"),
+    (Names(), "", "''; expected names, or none"),
+    (Names(), "a, none", "'a, none'; expected names, or none"),
+    (Names(), "a b a", "'a b a'; expected a only once"),
+    (HttpUrl(), "", f"''; expected {URL}"),
+    (HttpUrl(), "rtmp://a/b", f"'rtmp://a/b'; expected {URL}"),
+    (HttpUrl(), "https://", f"'https://'; expected {URL}"),
+    (HttpUrl(), "http://a:99999/", f"'http://a:99999/'; expected {URL}"),
+    (HttpUrl(), "http://[a/", f"'http://[a/'; expected {URL}"),
+    (HttpUrl(), "http://a/b#c", f"'http://a/b#c'; expected {URL}"),
+    (HttpUrl(), "http://a:geheim@b/ c?geheim", f"'http://...@b/ c'; expected {URL}"),
+    (Program(), "", "''; expected a program and its arguments"),
+    (Program(), "''", "\"''\"; expected a program and its arguments"),
+    (
+        Program(),
+        "sh -c 'geheim",
+        f"no closing quotation; {QUOTED}",
+    ),
     (Folder(), "", "''; expected a folder"),
     (Place("auto"), "", "''; expected a path, or auto"),
     (Folder(), "a\0b", "'a\\x00b'; expected a folder"),

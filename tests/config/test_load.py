@@ -7,7 +7,8 @@ import pytest
 
 from rtmptwist.config.convert import LOOPBACK, NOBODY, Access, Login
 from rtmptwist.config.load import ConfigError, load
-from rtmptwist.config.schema import App, Config, Limits, Listener, Server
+from rtmptwist.config.schema import EVENTS, App, Config, Limits, Listener, Server
+from rtmptwist.hooks.events import DONE, Event
 
 LEAST = """\
 [listener main]
@@ -395,3 +396,63 @@ def test_files_of_proofs_may_differ_by_host(tmp_path: Path) -> None:
     assert problems(tmp_path, text + "publish = anyone\nkeys = b") == [
         "site.ini:8: [vhost h / app live] keys: means nothing: publish = … without 'keys'"
     ]
+
+
+HOOK = "[hook a]\nurl = https://b/\n"
+
+
+def test_hooks(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        f"{LEAST}hooks = b, a\n{HOOK}on = connect, done\nsecret = a.secret\n"
+        "[hook b]\nrun = ./b 'c d'\nmode = keep\nrestart = 1s\n"
+        "[vhost h / app live]\nhooks = a\n",
+    )
+    a, b = config.hooks
+    assert (a.name, a.url, a.run) == ("a", "https://b/", None)
+    assert a.on == {"connect", "done"}
+    assert a.secret == tmp_path / "a.secret"
+    assert (b.name, b.url, b.run, b.mode) == ("b", None, ("./b", "c d"), "keep")
+    wide, narrow = config.vhosts
+    assert wide.apps["live"].hooks == ("b", "a")
+    assert narrow.apps["live"].hooks == ("a",)
+    assert "https" not in repr(a), "an URL may hold a password"
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "text"),
+    [
+        ("hooks = b\n" + HOOK, 4, "[app live] hooks: there is no [hook b]"),
+        ("hooks = aa\n" + HOOK, 4, 'live] hooks: there is no [hook aa]; did you mean "a"?'),
+        ("[hook a]\n", 4, "[hook a]: expected url, such as https://example.org/hook, or run, a"),
+        ("[hook a]\nurl = none\nrun = none\n", 4, "[hook a]: expected url"),
+        (HOOK + "run = true\n", 6, "[hook a] run: stands beside url; a hook is one of them"),
+        (HOOK + "restart = 1s\n", 6, "[hook a] restart: means nothing without run"),
+        ("[hook a]\nrun = b\nverify = no\n", 6, "[hook a] verify: means nothing without url"),
+        (HOOK + "mode = keep\n", 6, "[hook a] mode: keep is for programs, which run names"),
+        (HOOK + "ca = b\nverify = no\n", 6, "[hook a] ca: means nothing where verify = no"),
+        ("[hook a]\nurl = http://b/\nca = b\n", 6, "[hook a] ca: means nothing: url is without"),
+        (HOOK + "timeout = 26s\n", 6, "timeout: nobody who is made to wait has more than 25s"),
+        (HOOK + "on = start\n", 6, "[hook a] on: 'start'; expected connect, publish, play,"),
+        ("[hook a, b]\nurl = http://b/\n", 4, "[hook a, b]: unknown section; expected [hook NAME]"),
+    ],
+)
+def test_hooks_that_make_no_sense(tmp_path: Path, said: str, line: int, text: str) -> None:
+    (problem,) = problems(tmp_path, LEAST + said)
+    assert problem.startswith(f"site.ini:{line}: ")
+    assert text in problem
+
+
+def test_a_url_that_is_wrong_is_one_mistake(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"{LEAST}[hook a]\nurl = b\nverify = no\n")
+    assert "url: 'b'; expected an URL" in problem
+
+
+def test_who_is_only_told_may_have_all_the_time(tmp_path: Path) -> None:
+    (hook,) = loaded(tmp_path, f"{LEAST}{HOOK}mode = tell\ntimeout = 1h\n").hooks
+    assert hook.timeout == 3600
+
+
+def test_the_words_are_those_of_the_events() -> None:
+    assert {*EVENTS} == {*map(str, Event), DONE}
+    assert len(EVENTS) == len(Event) + 1

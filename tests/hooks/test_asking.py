@@ -251,6 +251,22 @@ def test_what_is_broken_is_not_asked(logs: Logs) -> None:
     assert logs.lines("info") == ["hook backend answers again"]
 
 
+def test_the_log_has_one_line_in_a_second(logs: Logs) -> None:
+    desk = Desk(at_once=1, queue=0, retries=0)
+    waiting = desk.ask()
+    for _ in range(3):
+        for _ in range(100):
+            assert result_of(desk.ask()) == DENIED
+        desk.clock.advance(1)
+    first, *others = logs.lines("warn")
+    assert first.endswith("refused")
+    assert [line.partition("refused ")[2] for line in others] == [
+        "(100 such questions since the last line)"
+    ] * 2
+    desk.carrier.answer()
+    result_of(waiting)
+
+
 def test_who_tries_a_broken_hook_tries_once() -> None:
     desk = Desk(retries=5)
     desk.break_down()

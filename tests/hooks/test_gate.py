@@ -267,6 +267,17 @@ def test_whom_the_site_refuses_the_hooks_need_not() -> None:
     assert house.asked == []
 
 
+def test_an_application_without_hooks(logs: Logs) -> None:
+    house = House()
+    factory: Any = house.site.factory
+    factory.gate = HookedGate(house.inner, {}, house.site.clock, lambda: 0.0)
+    publisher = house.site.publish()
+    publisher.connection.close()
+    house.site.pump()
+    assert len(house.inner.ended) == 1
+    assert house.inner.left == 1
+
+
 # ---- one after the other
 
 

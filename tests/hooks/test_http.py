@@ -16,7 +16,12 @@ import pytest
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET
 
 from rtmptwist.hooks import http
 from rtmptwist.hooks.answer import Answer, NoAnswer
@@ -329,3 +334,45 @@ def test_a_secret_in_an_answer_does_not_get_into_errors(tmp_path: Path) -> None:
             assert "geheim" not in await no_answer(asking)
 
     test()
+
+
+def test_a_server_that_does_not_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS waits for the other side's goodbye before it closes; not for ever."""
+    monkeypatch.setattr(http, "LINGER", 0.1)
+
+    @reactor_test
+    async def test() -> None:
+        stuck: list[Any] = []
+
+        def hold(request: Any) -> int:
+            transport = request.channel.transport
+            transport.unregisterProducer()
+            transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            transport.pauseProducing()
+            stuck.append(transport)
+            return NOT_DONE_YET
+
+        async with backend(tmp_path) as web, carrier(web) as asking:
+            web.reply = hold
+            assert await ask(asking) == Answer()
+            client = reactor.getReaders()
+            await eventually(lambda: len(reactor.getReaders()) < len(client))
+            for transport in stuck:
+                transport.resumeProducing()
+            await eventually(lambda: web.hung_up)
+
+    test()
+
+
+def test_a_connection_is_closed_once() -> None:
+    """Agent and its pool may both want it."""
+    clock = Clock()
+    line = http._Lines(Factory.forProtocol(Protocol), clock).buildProtocol(None)
+    transport = StringTransport()
+    line.makeConnection(transport)
+    line.loseConnection()
+    line.loseConnection()
+    assert len(clock.calls) == 1
+    clock.advance(http.LINGER)
+    assert transport.disconnected
+    line.connectionLost(Failure(ConnectionAborted()))

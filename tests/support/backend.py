@@ -146,6 +146,7 @@ async def backend(
     """
     site = Site(Backend("", None))
     site.noisy = False
+    site.log = lambda request: None  # type: ignore[method-assign]  # the log is about ours
     if folder is None:
         port = reactor.listenTCP(0, site, interface="127.0.0.1")
         made = Backend(f"http://127.0.0.1:{port.getHost().port}", None)
