@@ -46,7 +46,7 @@ class RuleBook:
         self._files: dict[tuple[Path, object], SecretFile[Any]] = {}
         self._checkers: dict[Login, Checker] = {}
         self._challenges: Challenges | None = None
-        self._brake = Brake(reactor)
+        self.brake = Brake(reactor)
         self._hashing = Hashing(reactor)
 
     @property
@@ -75,9 +75,9 @@ class RuleBook:
             found: list[Proof] = []
             if keys is not None:
                 asked = "keys" in access.proofs
-                found.append(StreamKeys(keys, self._now, self._brake) if asked else NoKeys())
+                found.append(StreamKeys(keys, self._now, self.brake) if asked else NoKeys())
             if secrets is not None and "signed" in access.proofs:
-                found.append(SignedUrls(secrets, self._now, self._brake))
+                found.append(SignedUrls(secrets, self._now, self.brake))
             if "users" in access.proofs:
                 found.append(Users())
             if access.networks:
@@ -99,7 +99,7 @@ class RuleBook:
         if self._challenges is None:
             self._challenges = Challenges(kept_secret(self._state), self._now)
         ways = {Action.PUBLISH: _way(app.publish), Action.PLAY: _way(app.play)}
-        return Logins(checkers, ways, self._challenges, self._brake, SCHEMES.get(app.challenge))
+        return Logins(checkers, ways, self._challenges, self.brake, SCHEMES.get(app.challenge))
 
     def _checker(self, login: Login) -> Checker:
         """The same for all who describe it alike: they share its files and what it remembers."""

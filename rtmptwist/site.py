@@ -189,6 +189,7 @@ class Site:
         self.bans = BanFile(config.server.state / "bans", reactor.seconds)
         self.bans.changed.append(self._enforce_bans)
         self.registry.banned = self.bans.bans.of_address
+        self.registry.guessing = book.brake.closed_to
         hooks, secrets = make_hooks(config.hooks, _folder(config), reactor, problems)
         self.hooks = Hooks(hooks.values())
         chains = {

@@ -38,6 +38,12 @@ HELD_PER_PLACE: Final = 8
 HELD: Final = 512
 "Logins of all addresses that wait: each keeps a connection."
 
+FLOOD: Final = 20
+"Logins of one address in a second that were refused at once: more, and it may not even connect."
+
+CLOSED_FOR: Final = 5.0
+"Seconds for which it may not."
+
 PLACES: Final = 10_000
 "Addresses that are remembered; those go first that were quiet longest."
 
@@ -50,6 +56,10 @@ class _Record:
     "As of `at`."
     at: float = 0.0
     held: int = 0
+    refused: int = 0
+    "At once, within the second that ..."
+    since: float = 0.0
+    "... began then."
 
 
 class Brake:
@@ -60,6 +70,22 @@ class Brake:
         self._records: dict[str, _Record] = {}
         "By place; who failed last is last."
         self._held = 0
+        self._closed: dict[str, float] = {}
+        "Places whose connections are not worth a handshake, and until when."
+
+    def closed_to(self, address: str) -> str:
+        """
+        Why an address may not even connect; empty: it may.
+
+        A connection that is refused costs as much as one that is let in. Whoever guesses a thousand
+        times a second would take half a processor, which others need.
+        """
+        if not self._closed:
+            return ""
+        until = self._closed.get(place(address), 0.0)
+        if self._clock.seconds() >= until:
+            return ""
+        return f"too many logins from {address} were wrong; it may not connect for a few seconds"
 
     async def wait(self, address: str) -> None:
         """
@@ -73,6 +99,7 @@ class Brake:
         if record is None or not delay:
             return
         if record.held >= HELD_PER_PLACE or self._held >= HELD:
+            self._refused(place(address), record)
             raise Busy(f"too many logins from {address} were wrong, and too many wait already")
         record.held += 1
         self._held += 1
@@ -102,6 +129,15 @@ class Brake:
         self.failed(address)
         with suppress(Busy):
             await self.wait(address)
+
+    def _refused(self, where: str, record: _Record) -> None:
+        now = self._clock.seconds()
+        if now - record.since >= 1:
+            record.since, record.refused = now, 0
+        record.refused += 1
+        if record.refused > FLOOD:
+            self._closed = {each: until for each, until in self._closed.items() if now < until}
+            self._closed[where] = now + CLOSED_FOR
 
     def _failures(self, record: _Record) -> float:
         return max(0.0, record.failures - (self._clock.seconds() - record.at) / FORGOTTEN_AFTER)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     RTMPE = "too many RTMPE handshakes from one address"
     TLS = "too many TLS handshakes from one address"
     BANNED = "banned addresses"
+    GUESSING = "too many wrong logins from one address"
     NOT_SERVED = "what they speak is not served"
     CONNECT = "connect was refused, or a login asked for"
 

@@ -54,6 +54,10 @@ class Registry:
         self.refusals = Refusals()
         self.banned: Callable[[str], str] = _nobody
         "Asked for every address that comes: why it may not; empty: it may."
+
+        self.guessing: Callable[[str], str] = _nobody
+        "The same, because of wrong logins."
+
         self._clock = clock
         self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
         self._by_address: dict[str, int] = {}
@@ -91,8 +95,7 @@ class Registry:
             Refused: there are too many, in all or from its address, or it is banned. It is not
                 counted, and the log knows already.
         """
-        if words := self.banned(connection.address):
-            self.refusals.note(Reason.BANNED, connection.address, words)
+        if words := self.closed_to(connection.address):
             raise Refused(StatusCode.CONNECT_REJECTED, words)
         limits = self.limits
         address = place(connection.address)
@@ -108,6 +111,14 @@ class Registry:
         self._admitted += 1
         self.connections.add(connection)
         self._by_address[address] = count + 1
+
+    def closed_to(self, address: str) -> str:
+        """Why an address may not connect, which the log then knows already; empty: it may."""
+        for reason, closed in ((Reason.BANNED, self.banned), (Reason.GUESSING, self.guessing)):
+            if words := closed(address):
+                self.refusals.note(reason, address, words)
+                return words
+        return ""
 
     def new_id(self) -> int:
         """A number that no connection has had."""
@@ -184,5 +195,5 @@ class Registry:
         return address == "unix" or within(address, self.limits.trusted)
 
 
-def _nobody(address: str) -> str:  # noqa: ARG001 - where there are no bans
+def _nobody(address: str) -> str:  # noqa: ARG001 - where nobody is banned
     return ""

@@ -97,8 +97,13 @@ class FrontDoor(Factory):
         self.inside = inside
         self.rates = rates or {}
 
-    def buildProtocol(self, addr: IAddress | None) -> Visitor:  # noqa: ARG002 - Twisted's
-        """Somebody is at the door."""
+    def buildProtocol(self, addr: IAddress | None) -> Visitor | None:
+        """
+        Somebody is at the door. Whoever may not come is sent away here, where it costs least: in a
+        tenth of the time that a refused login takes.
+        """
+        if addr is not None and not self.inside and self.registry.closed_to(host_of(addr)):
+            return None
         return Visitor(self)
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from rtmptwist.auth import brake as module
-from rtmptwist.auth.brake import HELD_PER_PLACE, LONGEST_DELAY, Brake
+from rtmptwist.auth.brake import CLOSED_FOR, FLOOD, HELD_PER_PLACE, LONGEST_DELAY, Brake
 from rtmptwist.auth.errors import Busy
 from tests.support.memory import failure_of, result_of
 
@@ -119,6 +119,41 @@ def test_few_are_remembered(street: Street, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(street.brake._records) == 2
     assert street.delay("192.0.2.2") == 0
     assert street.delay("192.0.2.1") > 0
+
+
+def refused(street: Street, address: str, times: int) -> None:
+    for _ in range(times):
+        assert isinstance(failure_of(street.waits(address)), Busy)
+
+
+def test_who_guesses_fast_may_not_even_connect_for_a_while(street: Street) -> None:
+    brake = street.brake
+    for address in ("2001:db8::1", "192.0.2.1"):
+        street.fails(address, 1000)
+        for _ in range(HELD_PER_PLACE):
+            street.waits(address)
+    refused(street, "2001:db8::1", FLOOD)
+    assert brake.closed_to("2001:db8::2") == ""
+    refused(street, "2001:db8::1", 1)
+    assert brake.closed_to("2001:db8::2") == (
+        "too many logins from 2001:db8::2 were wrong; it may not connect for a few seconds"
+    )
+    assert brake.closed_to("192.0.2.1") == ""
+    street.clock.advance(CLOSED_FOR)
+    assert brake.closed_to("2001:db8::1") == ""
+    refused(street, "192.0.2.1", FLOOD + 1)
+    assert list(brake._closed) == ["192.0.2.1"]
+
+
+def test_who_fails_slowly_may_connect(street: Street) -> None:
+    """Ten encoders of one school with an old password try again and again."""
+    street.fails("192.0.2.1", 1000)
+    for _ in range(HELD_PER_PLACE):
+        street.waits("192.0.2.1")
+    for _ in range(6):
+        refused(street, "192.0.2.1", FLOOD)
+        assert street.brake.closed_to("192.0.2.1") == ""
+        street.clock.advance(1)
 
 
 def test_what_nobody_can_guess_is_answered_late_if_it_is_wrong(street: Street) -> None:

@@ -86,9 +86,24 @@ class House:
 
     def visit(self, address: str = "192.0.2.1") -> tuple[Visitor, StringTransport]:
         visitor = self.door.buildProtocol(None)
+        assert visitor is not None
         transport = StringTransport(peerAddress=IPv4Address("TCP", address, 5))
         visitor.makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
         return visitor, transport
+
+
+def test_whoever_may_not_connect_is_not_even_looked_at(logs: Logs) -> None:
+    house = House()
+    house.registry.guessing = lambda address: "wrong" if address == "192.0.2.1" else ""
+    assert house.door.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5)) is None
+    assert house.door.buildProtocol(IPv4Address("TCP", "192.0.2.2", 5)) is not None
+    assert logs.lines("warn") == ["192.0.2.1 refused: wrong"]
+
+
+def test_what_stands_inside_another_door_has_been_looked_at() -> None:
+    house = House(inside="TLS")
+    house.registry.guessing = lambda address: "wrong"
+    assert house.door.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5)) is not None
 
 
 def words_of(house: House, first: bytes) -> tuple[str, StringTransport]:
