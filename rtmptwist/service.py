@@ -124,6 +124,7 @@ class Sweeper(Service):
             for rate in site.rates.values():
                 rate.sweep()
             site.registry.sweep()
+            site.census.sweep(now)
         except Exception:  # nor must anything else
             self.log.failure("sweep failed")
 

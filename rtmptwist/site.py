@@ -41,6 +41,7 @@ from rtmptwist.live.access import Gate
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
+from rtmptwist.net.census import Census
 from rtmptwist.net.certificate import CertificateError, pem_certificates
 from rtmptwist.net.certificates import Certificates, Folder, OneFile, SelfMade, Source
 from rtmptwist.net.connection import ServerConnection
@@ -63,6 +64,8 @@ from rtmptwist.wire.swf import Swf
 RTMP: Final = frozenset({3})
 RTMPE: Final = frozenset({6, 8, 9})
 "First bytes of the handshakes."
+
+_ENCRYPTED: Final = frozenset({"rtmpe", "rtmpte"})
 
 
 class SiteError(Exception):
@@ -186,6 +189,7 @@ class Site:
             for application, app in settings.items()
             if (found := _rules(book, application.host, app, problems)) is not None
         }
+        self.census = Census(self.registry, reactor.seconds())
         self.bans = BanFile(config.server.state / "bans", reactor.seconds)
         self.bans.changed.append(self._enforce_bans)
         self.registry.banned = self.bans.bans.of_address
@@ -255,7 +259,7 @@ class Site:
 
     def connections(self) -> list[ServerConnection]:
         """Those that speak RTMP now."""
-        return [c for c in self.registry.connections if isinstance(c, ServerConnection)]
+        return self.census.connections()
 
     def visitors(self) -> list[Visitor]:
         """Those that have not said what they speak, or speak HTTP."""
@@ -291,14 +295,14 @@ class Site:
         serve = section.serve
         rooms: dict[Speech, Maker] = {}
         if "rtmp" in serve:
-            rooms[Speech.RTMP] = self._connections(RTMP)
+            rooms[Speech.RTMP] = self._connections("rtmp")
         if "rtmpe" in serve:
-            rooms[Speech.RTMPE] = self._connections(RTMPE)
+            rooms[Speech.RTMPE] = self._connections("rtmpe")
         tunnelled: dict[Speech, Maker] = {}
         if "rtmpt" in serve:
-            tunnelled[Speech.RTMP] = self._connections(RTMP)
+            tunnelled[Speech.RTMP] = self._connections("rtmpt")
         if "rtmpte" in serve:
-            tunnelled[Speech.RTMPE] = self._connections(RTMPE)
+            tunnelled[Speech.RTMPE] = self._connections("rtmpte")
         if tunnelled:
             rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTP"))
         if serve & {"rtmps", "rtmpts"}:
@@ -315,9 +319,9 @@ class Site:
         self.tls.append(tls)
         rooms: dict[Speech, Maker] = {}
         if "rtmps" in section.serve:
-            rooms[Speech.RTMP] = self._connections(RTMP)
+            rooms[Speech.RTMP] = self._connections("rtmps")
         if "rtmpts" in section.serve:
-            tunnelled = {Speech.RTMP: self._connections(RTMP)}
+            tunnelled = {Speech.RTMP: self._connections("rtmpts")}
             rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTPS"))
         return TlsFactory(tls, self._front_door(rooms, section, "TLS"), self.reactor)
 
@@ -359,12 +363,13 @@ class Site:
             rates=self.rates,
         )
 
-    def _connections(self, versions: frozenset[int]) -> ServerFactory:
+    def _connections(self, variant: str) -> ServerFactory:
         return ServerFactory(
             self.registry,
             self.gate,
             self.reactor,
             care=self.care,
             beat=self._beat,
-            versions=versions,
+            versions=RTMPE if variant in _ENCRYPTED else RTMP,
+            variant=variant,
         )

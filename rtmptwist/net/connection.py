@@ -19,7 +19,10 @@ from twisted.python.failure import Failure
 
 from rtmptwist.live.access import Account, Gate, Visitor
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.ledger import Page
+from rtmptwist.live.meters import Speed
 from rtmptwist.live.names import ConnectTarget
+from rtmptwist.live.rates import Rates
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
@@ -43,6 +46,7 @@ from rtmptwist.wire.events import (
     Publish,
     Receive,
 )
+from rtmptwist.wire.handshake import HandshakeKind
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.server import ServerSession
 from rtmptwist.wire.session import State
@@ -67,6 +71,7 @@ class ServerConnection(Protocol):
         clock: IReactorTime,
         care: Care,
         beat: Beat,
+        variant: str = "rtmp",
     ) -> None:
         self.session = session
         self.registry = registry
@@ -89,7 +94,14 @@ class ServerConnection(Protocol):
         self.strays = 0
         "Media messages for streams that do not publish."
 
-        self.since = clock.seconds()
+        self.variant = variant
+        "Of RTMP: what carries it."
+        self.handshake: HandshakeKind | None = None
+        self.agent = ""
+        "What the client calls itself."
+
+        self.since = now = clock.seconds()
+        self._rates = (Rates(now), Rates(now))
         self._liveness = Liveness(session, self.since, care.ping_interval, care.ping_timeout)
         self._beat = beat
         self._reader: Reader | None = None
@@ -143,7 +155,9 @@ class ServerConnection(Protocol):
         self._end(in_words(reason))
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
-        self.registry.leave(self)
+        if self in self.registry.connections:
+            self.registry.leave(self)
+            self.registry.ledger.close(self.page, *self.traffic)
         # /close is all the goodbye that FFmpeg says through a tunnel
         wanted = bool(reason.check(ClosedByClient))
         for stream in tuple(self.streams.values()):
@@ -161,6 +175,7 @@ class ServerConnection(Protocol):
                 received=self.session.bytes_received,
                 sent=self.writer.sent,
                 strays=self.strays,
+                variant=self.variant,
             )
         self._gone.callback(None)
 
@@ -218,6 +233,7 @@ class ServerConnection(Protocol):
             return
         match event:
             case Handshaken():
+                self.handshake = event.kind
                 self.send()  # the handshake's own bytes are never encrypted
                 if event.ciphers is not None:
                     self.writer = CipherWriter(self.writer, event.ciphers.encrypt)
@@ -441,11 +457,34 @@ class ServerConnection(Protocol):
         self.log.warn("{peer}: {error}", peer=self.peer, error=str(error))
         self._finish(str(error), None, self.writer.close)
 
+    # --------------------------------------------------------------- figures
+
+    @property
+    def page(self) -> Page:
+        """Where its traffic is entered."""
+        if self.visitor is None:
+            return Page("", "", self.variant)
+        application = self.visitor.application
+        return Page(application.host, application.name, self.variant)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes in, after the handshake, and out."""
+        return self.session.bytes_received, self.writer.sent
+
+    @property
+    def bitrates(self) -> tuple[Speed, Speed]:
+        """Bits per second, in and out."""
+        received, sent = self._rates
+        return received.speed * 8, sent.speed * 8
+
     # ------------------------------------------------------------------ time
 
     def sweep(self, now: float) -> None:
         """Once a second: has the client been quick enough, is it still there?"""
         session, limits = self.session, self.care.limits
+        for rates, total in zip(self._rates, self.traffic, strict=True):
+            rates.sample(now, total)
         if session.state is State.CLOSED:
             return
         try:

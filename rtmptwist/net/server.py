@@ -56,8 +56,12 @@ class ServerFactory(Factory):
         beat: Beat | None = None,
         versions: frozenset[int] = frozenset({3}),
         random: Callable[[int], bytes] = os.urandom,
+        variant: str = "rtmp",
     ) -> None:
-        """`versions` are the first bytes served (3: RTMP; 6, 8, 9: RTMPE)."""
+        """
+        `versions` are the first bytes served (3: RTMP; 6, 8, 9: RTMPE); `variant` is what the
+        connections are called, as in `rtmps`.
+        """
         self.registry = registry
         self.gate = gate
         self.clock = clock
@@ -65,6 +69,7 @@ class ServerFactory(Factory):
         self.beat = beat or Beat(clock, longest=0)
         self._versions = versions
         self._random = random
+        self._variant = variant
 
     def buildProtocol(self, addr: IAddress | None) -> ServerConnection:  # noqa: ARG002 - Twisted's
         """A connection with a fresh session."""
@@ -74,4 +79,6 @@ class ServerFactory(Factory):
             versions=self._versions,
             chunk_size=self.care.chunk_size,
         )
-        return ServerConnection(session, self.registry, self.gate, self.clock, self.care, self.beat)
+        return ServerConnection(
+            session, self.registry, self.gate, self.clock, self.care, self.beat, self._variant
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import Conduct, overdue
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
@@ -56,17 +57,19 @@ class Publishing:
         self,
         connection: ServerConnection,
         stream_id: int,
+        application: Application,
         path: str,
         grant: Grant,
         kind: str = "live",
     ) -> None:
         self.kind = kind
         "What the client asked for, beside to be live: `record`, `append`."
-        self._connection = connection
+        self.connection = connection
+        self.application = application
         self._stream_id = stream_id
         self._path = path
         self._grant = grant
-        self._since = connection.clock.seconds()
+        self.since = connection.clock.seconds()
         self._inlet: Inlet | None = None
         self._conduct: Conduct | None = None
         self.merge = 0.0
@@ -77,10 +80,20 @@ class Publishing:
         """In whose name."""
         return self._grant.account
 
+    @property
+    def name(self) -> str:
+        """Of the stream below its application. May be a secret."""
+        return self._grant.path
+
+    @property
+    def shown(self) -> str:
+        """Application and stream, for logs."""
+        return redacted(self._path)
+
     def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
         self._inlet = inlet
-        self._conduct = Conduct(self._grant.terms, inlet, self._since)
+        self._conduct = Conduct(self._grant.terms, inlet, self.since)
         self.merge = merge
         self.push = inlet.push  # type: ignore[method-assign]  # a call less for every message
         self.flush = inlet.flush  # type: ignore[method-assign]
@@ -124,7 +137,7 @@ class Publishing:
 
     def tell(self, status: Status) -> None:
         """`live.Publisher`: pass it on, even when the publication has just ended."""
-        connection = self._connection
+        connection = self.connection
         if connection.session.state is State.CONNECTED and connection.streams.get(
             self._stream_id
         ) in (self, None):
@@ -137,11 +150,11 @@ class Publishing:
 
     def _warn(self, words: str) -> None:
         """Encoders write it into their logs at best; operators read ours."""
-        connection = self._connection
+        connection = self.connection
         connection.log.warn(
             "{peer} publishes {path}: {words}",
             peer=connection.peer,
-            path=redacted(self._path),
+            path=self.shown,
             words=words,
         )
         self.tell(Status(StatusCode.PUBLISH_WARNING, words))
@@ -149,7 +162,7 @@ class Publishing:
     def _part(self, code: StatusCode, reason: str) -> None:
         self._over(reason)
         self._detach()
-        connection = self._connection
+        connection = self.connection
         status = Status(code, reason, {"details": self._path})
         connection.session.status(self._stream_id, status)
         connection.drop_stream(self._stream_id)
@@ -162,14 +175,14 @@ class Publishing:
             vars(self).pop(method, None)
 
     def _over(self, reason: str) -> None:
-        connection = self._connection
+        connection = self.connection
         meter = self.inlet.meter
-        seconds = connection.clock.seconds() - self._since
+        seconds = connection.clock.seconds() - self.since
         connection.log.info(
             "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes in {messages} messages, {dropped} dropped",
             peer=connection.peer,
-            path=redacted(self._path),
+            path=self.shown,
             reason=reason.rstrip("."),
             seconds=seconds,
             size=meter.bytes,
@@ -196,19 +209,35 @@ class Playing:
     """A client watches a stream."""
 
     def __init__(
-        self, connection: ServerConnection, stream_id: int, path: str, grant: Grant
+        self,
+        connection: ServerConnection,
+        stream_id: int,
+        application: Application,
+        path: str,
+        grant: Grant,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.application = application
         self._stream_id = stream_id
         self._path = path
         self._grant = grant
-        self._since = connection.clock.seconds()
+        self.since = connection.clock.seconds()
         self._subscriber: Subscriber | None = None
 
     @property
     def account(self) -> str:
         """In whose name."""
         return self._grant.account
+
+    @property
+    def name(self) -> str:
+        """Of the stream below its application. May be a secret."""
+        return self._grant.path
+
+    @property
+    def shown(self) -> str:
+        """Application and stream, for logs."""
+        return redacted(self._path)
 
     def attach(self, subscriber: Subscriber) -> None:
         """Begin; media comes from the first `resume` on."""
@@ -222,7 +251,7 @@ class Playing:
 
     def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
         """A player has nothing to send."""
-        self._connection.stray()
+        self.connection.stray()
 
     def flush(self) -> None:
         """Nothing was pushed."""
@@ -237,12 +266,12 @@ class Playing:
     def sweep(self, now: float) -> None:
         """Does what allowed it hold, and is there time left?"""
         grant = self._grant
-        if reason := grant.objection() or overdue(grant.terms, self._since, now):
+        if reason := grant.objection() or overdue(grant.terms, self.since, now):
             self.expel(reason)
 
     def expel(self, reason: str) -> None:
         """Tell the client and let it go."""
-        connection = self._connection
+        connection = self.connection
         self.subscriber.close()
         connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_FAILED, reason))
         connection.drop_stream(self._stream_id)
@@ -260,14 +289,14 @@ class Playing:
 
     def unpublished(self) -> None:
         """`live.Player`: the publisher left for good; the viewer may wait for the next one."""
-        connection = self._connection
+        connection = self.connection
         status = Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left.")
         connection.session.end_play(self._stream_id, status)
         connection.send()
 
     def ended(self, reason: EndReason) -> None:
         """`live.Player`: there is nothing more to come."""
-        connection = self._connection
+        connection = self.connection
         status = _WORDS[reason]
         if reason is EndReason.DURATION:
             complete = Status(StatusCode.PLAY_COMPLETE, status.description)
@@ -286,18 +315,18 @@ class Playing:
         self._tell(Status(StatusCode.PLAY_INSUFFICIENT_BW, f"{messages} messages were left out."))
 
     def _tell(self, status: Status) -> None:
-        self._connection.session.status(self._stream_id, status)
-        self._connection.send()
+        self.connection.session.status(self._stream_id, status)
+        self.connection.send()
 
     def _over(self, reason: str) -> None:
-        connection = self._connection
+        connection = self.connection
         meter = self.subscriber.meter
-        seconds = connection.clock.seconds() - self._since
+        seconds = connection.clock.seconds() - self.since
         connection.log.info(
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes, {skips} skips of {skipped} messages",
             peer=connection.peer,
-            path=redacted(self._path),
+            path=self.shown,
             reason=reason.rstrip("."),
             seconds=seconds,
             size=meter.bytes,

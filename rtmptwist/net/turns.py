@@ -50,13 +50,16 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
     connection.verification.demand(application.swfs, connection.clock.seconds())
     connection.mind_transport()
     agent = event.properties.get("flashVer")
+    if isinstance(agent, str):
+        connection.agent = redacted(agent[:64], key=False)
     connection.log.info(
-        "{peer} connected to {app} as {account} ({agent}{certificate})",
+        "{peer} connected to {app} as {account} ({variant}, {agent}{certificate})",
         peer=connection.peer,
         # what stands behind the application may be the stream key, in the wrong field
         app=_where(application, redacted(target.path) if rest else target.path),
         account=account.name,
-        agent=redacted(agent[:64], key=False) if isinstance(agent, str) else "unnamed",
+        variant=connection.variant,
+        agent=connection.agent or "unnamed",
         certificate=visitor.certificate and f", certificate of {visitor.certificate}",
     )
 
@@ -66,7 +69,9 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     wanted = await _allowed(connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME)
     stream_id = event.stream_id
     # it is there before it begins: what it displaces may be all that the connection did so far
-    publishing = Publishing(connection, stream_id, wanted.path, wanted.grant, event.kind)
+    publishing = Publishing(
+        connection, stream_id, wanted.application, wanted.path, wanted.grant, event.kind
+    )
     connection.streams[stream_id] = publishing
     try:
         inlet = wanted.application.publish(wanted.grant.path, publishing, wanted.grant.identity)
@@ -90,7 +95,7 @@ async def play(connection: ServerConnection, event: Play) -> None:
     wanted = await _allowed(connection, event, Action.PLAY, StatusCode.PLAY_STREAM_NOT_FOUND)
     stream_id = event.stream_id
     connection.close_stream(stream_id, "another play")
-    playing = Playing(connection, stream_id, wanted.path, wanted.grant)
+    playing = Playing(connection, stream_id, wanted.application, wanted.path, wanted.grant)
     try:
         subscriber = wanted.application.subscribe(
             wanted.grant.path,

@@ -138,7 +138,7 @@ def test_a_life_in_four_lines(logs: Logs) -> None:
     peer = "#1 192.0.2.1:50000"
     end = "closed by the client, after 2.5 s"
     assert logs.lines()[:3] == [
-        f"{peer} connected to live as guest (FMLE/3.0 (compatible; rtmptwist))",
+        f"{peer} connected to live as guest (rtmp, FMLE/3.0 (compatible; rtmptwist))",
         f"{peer} publishes live/show as guest",
         f"{peer} no longer publishes live/show: {end}, 110 bytes in 9 messages, 0 dropped",
     ]
@@ -168,7 +168,7 @@ def test_what_a_client_says_of_itself_cannot_forge_lines(logs: Logs) -> None:
     assert "\n" not in first
     assert "\x1b" not in first
     assert len(first) < 130
-    assert second.endswith("(unnamed)")
+    assert second.endswith("(rtmp, unnamed)")
 
 
 @pytest.mark.parametrize(

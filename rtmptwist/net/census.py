@@ -1,0 +1,214 @@
+"""Every connection in figures, and all of them together, as they are at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rtmptwist.live.access import Action
+from rtmptwist.live.application import Application
+from rtmptwist.live.ledger import Page, Traffic
+from rtmptwist.live.meters import Speed, SubscriberMeter
+from rtmptwist.live.rates import Rates
+from rtmptwist.live.registry import Registry
+from rtmptwist.live.stream import LiveStream
+from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.streams import NetStream, Playing, Publishing
+from rtmptwist.net.tcpinfo import TcpInfo, tcp_info
+
+
+@dataclass(frozen=True, slots=True)
+class UseMeter:
+    """What a connection does with one of its message streams."""
+
+    action: Action
+    message_stream_id: int
+    application: Application
+
+    name: str = field(repr=False)
+    "Of the stream. People use names as secrets: see `shown`."
+
+    shown: str
+    "Application and stream, as logs call them."
+
+    account: str
+    since: float
+    messages: int | None
+    "Received of a publisher; those sent to viewers are not counted."
+
+    bytes: int
+    "Of payload, from a publisher; of all that a viewer is sent."
+
+    dropped: int
+    "Messages not relayed, or left out for a slow viewer."
+
+    viewer: SubscriberMeter | None
+    queue_bytes: int = 0
+    "That a viewer has yet to be sent,"
+
+    queue_age: float = 0.0
+    "and the seconds that they last."
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionMeter:
+    """One connection."""
+
+    id: int
+    address: str
+    peer: str
+    "As logs call it."
+
+    variant: str
+    handshake: str
+    "`plain`, `digest`, `rtmpe`; empty: not done yet."
+
+    state: str
+    application: Application | None
+    account: str
+    agent: str
+    certificate: str
+    since: float
+    "Seconds since the epoch."
+
+    bytes_in: int
+    bytes_out: int
+    bitrate_in: Speed
+    bitrate_out: Speed
+    waiting: int
+    "Bytes that the kernel has not taken."
+
+    stalls: int
+    "How often it was slower than we."
+
+    tcp: TcpInfo | None
+    "None through a tunnel, which has no connection of its own."
+
+    uses: tuple[UseMeter, ...]
+
+
+def measure(connection: ServerConnection) -> ConnectionMeter:
+    """Its figures: 10 µs, of which the kernel takes one."""
+    visitor, account = connection.visitor, connection.account
+    handshake, writer = connection.handshake, connection.writer
+    bitrate_in, bitrate_out = connection.bitrates
+    return ConnectionMeter(
+        id=connection.id,
+        address=connection.address,
+        peer=connection.peer,
+        variant=connection.variant,
+        handshake=handshake.value if handshake is not None else "",
+        state=connection.session.state.name.lower(),
+        application=visitor.application if visitor is not None else None,
+        account=account.name if account is not None else "",
+        agent=connection.agent,
+        certificate=visitor.certificate if visitor is not None else "",
+        since=connection.since,
+        bytes_in=connection.session.bytes_received,
+        bytes_out=writer.sent,
+        bitrate_in=bitrate_in,
+        bitrate_out=bitrate_out,
+        waiting=writer.waiting,
+        stalls=writer.stalls,
+        tcp=tcp_info(connection.transport),
+        uses=tuple(
+            _use(stream_id, stream) for stream_id, stream in sorted(connection.streams.items())
+        ),
+    )
+
+
+def _use(stream_id: int, stream: NetStream) -> UseMeter:
+    if isinstance(stream, Publishing):
+        inlet = stream.inlet.meter
+        return UseMeter(
+            action=Action.PUBLISH,
+            message_stream_id=stream_id,
+            application=stream.application,
+            name=stream.name,
+            shown=stream.shown,
+            account=stream.account,
+            since=stream.since,
+            messages=inlet.messages,
+            bytes=inlet.bytes,
+            dropped=inlet.dropped,
+            viewer=None,
+        )
+    assert isinstance(stream, Playing)
+    subscriber = stream.subscriber
+    viewer = subscriber.meter
+    queue, age = subscriber.behind()
+    return UseMeter(
+        action=Action.PLAY,
+        message_stream_id=stream_id,
+        application=stream.application,
+        name=stream.name,
+        shown=stream.shown,
+        account=stream.account,
+        since=stream.since,
+        messages=None,
+        bytes=viewer.bytes,
+        dropped=viewer.skipped,
+        viewer=viewer,
+        queue_bytes=queue,
+        queue_age=age / 1000,
+    )
+
+
+def publisher_of(stream: LiveStream) -> int | None:
+    """The connection that feeds a stream."""
+    publisher = stream.inlet.publisher if stream.inlet is not None else None
+    return publisher.connection.id if isinstance(publisher, Publishing) else None
+
+
+def viewers_of(stream: LiveStream) -> list[ServerConnection]:
+    """The connections that watch a stream, the longest first."""
+    players = (subscriber.player for subscriber in stream.audience.subscribers)
+    return [player.connection for player in players if isinstance(player, Playing)]
+
+
+class Census:
+    """All connections together, those that are gone included."""
+
+    def __init__(self, registry: Registry, now: float) -> None:
+        self.since = now
+        self._registry = registry
+        self._bytes_in, self._bytes_out = Rates(now), Rates(now)
+
+    def connections(self) -> list[ServerConnection]:
+        """Those that speak RTMP now, the oldest first."""
+        found = [c for c in self._registry.connections if isinstance(c, ServerConnection)]
+        return sorted(found, key=lambda connection: connection.id)
+
+    def sweep(self, now: float) -> None:
+        """Once a second: how much was there until now?"""
+        total = self.total(self.traffic(self.connections()))
+        self._bytes_in.sample(now, total.bytes_in)
+        self._bytes_out.sample(now, total.bytes_out)
+
+    @property
+    def bitrates(self) -> tuple[Speed, Speed]:
+        """Bits per second, in and out."""
+        return self._bytes_in.speed * 8, self._bytes_out.speed * 8
+
+    def traffic(self, connections: Iterable[ServerConnection]) -> dict[Page, Traffic]:
+        """
+        All that was carried so far. `connections`: those that are here, or none for what is gone.
+
+        Who has not said yet where it wants to go counts when it has, or when it leaves.
+        """
+        gone = self._registry.ledger.gone.items()
+        found = {
+            page: Traffic(past.connections, past.bytes_in, past.bytes_out) for page, past in gone
+        }
+        for connection in connections:
+            if connection.visitor is not None:
+                found.setdefault(connection.page, Traffic()).add(1, *connection.traffic)
+        return found
+
+    @staticmethod
+    def total(traffic: dict[Page, Traffic]) -> Traffic:
+        """Of all pages."""
+        total = Traffic()
+        for part in traffic.values():
+            total.add(part.connections, part.bytes_in, part.bytes_out)
+        return total
