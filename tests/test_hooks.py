@@ -17,13 +17,12 @@ from rtmptwist.hooks import asking
 from rtmptwist.hooks.asking import NOT_NOW
 from rtmptwist.net.netstream import Refusal
 from rtmptwist.site import Site, SiteError, check
-from tests.hooks.test_guardian import gone
-from tests.hooks.test_program import written
 from tests.support.backend import Backend, Reply, backend, never, raw, says
 from tests.support.guests import Host, eventually, live, refused, serving
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
 from tests.support.pki import authority
+from tests.support.processes import gone, number_in
 from tests.support.reactor import reactor_test
 from tests.support.tls import ca_file
 
@@ -124,7 +123,7 @@ NO_ANSWERS: list[tuple[str, Reply]] = [
     ("garbage", raw(b"SSH-2.0-OpenSSH_9.2\r\n")),
     ("a page", says(b"<html>Welcome!")),
     ("huge", says(b"x" * 1_000_000)),
-    ("to another page", says(b"", 302, Location="/hook")),
+    ("to another page", says(b"", 301, Location="/hook/")),
     ("to itself", says({"redirect": "rtmp://127.0.0.1:{port}/live/show"})),
     ("never", never),
     ("hangs up", raw(b"")),
@@ -144,8 +143,6 @@ def test_no_answer(what: str, reply: Reply, on_failure: str, tmp_path: Path) -> 
             web.reply = reply
             if what == "to itself":
                 web.reply = says({"redirect": f"rtmp://127.0.0.1:{host.port}/live/show"})
-            if what == "to another page":
-                web.reply = says(b"", 302, Location=web.url)
             if on_failure == "deny":
                 assert (await refused(host.publish())).description == NOT_NOW
                 assert host.application().streams == {}
@@ -348,7 +345,7 @@ def test_a_program_that_thinks_too_long(tmp_path: Path) -> None:
         hooks = (hook(run=run, timeout=HASTY, retries=0),)
         async with serving(live(hooks=("backend",)), hooks=hooks) as host:
             assert (await refused(host.publish())).description == NOT_NOW
-            pid = await written(tmp_path / "pid")
+            pid = await number_in(tmp_path / "pid")
             await eventually(lambda: gone(pid))
 
     test()
@@ -369,10 +366,10 @@ def test_a_program_that_keeps_a_stream_company(by: str, tmp_path: Path) -> None:
         async with serving(live(hooks=("backend",)), hooks=(hook(run=run, mode="keep"),)) as host:
             publisher = await host.publish("a")
             await host.publish("b")
-            pids = [await written(tmp_path / name) for name in ("a", "b")]
+            pids = [await number_in(tmp_path / name) for name in ("a", "b")]
             if by == "the publisher":
                 await publisher.leave()
-                assert await written(tmp_path / "a-over") == pids[0]
+                assert await number_in(tmp_path / "a-over") == pids[0]
                 assert not gone(pids[1])
             else:
                 await host.stop()

@@ -100,7 +100,7 @@ def _from_location(location: str) -> Answer:
     scheme = location.partition("://")[0].lower() if "://" in location else ""
     if scheme in SCHEMES:
         return Answer(allowed=False, redirect=_url(location))
-    if scheme:
+    if scheme or location.startswith("/"):
         raise NoAnswer("it redirects to another page, which is not followed: name that in url")
     if not location:
         raise NoAnswer("it redirects, but does not say where")

@@ -112,7 +112,8 @@ def _carrier(
     if settings.run is not None:
         command = Command(settings.run, folder, settings.kill_after)
         # those that are asked, those that are told, and as many that are just being killed
-        return ProgramCarrier(Programs(settings.name, command, reactor, 3 * settings.at_once))
+        most = settings.at_once if settings.mode == "keep" else 3 * settings.at_once
+        return ProgramCarrier(Programs(settings.name, command, reactor, most))
     assert settings.url is not None
     parts = urlsplit(settings.url)
     tls = None

@@ -23,7 +23,7 @@ class Breaker:
         self._name = name
         self._clock = clock
         self._failures = 0
-        self._closed_at = 0.0
+        self._next_try = 0.0
         "When the next one may try."
         self._trying = False
 
@@ -38,7 +38,7 @@ class Breaker:
         """
         if not self.tripped:
             return True
-        if self._trying or self._clock.seconds() < self._closed_at:
+        if self._trying or self._clock.seconds() < self._next_try:
             return False
         self._trying = True
         return True
@@ -55,7 +55,7 @@ class Breaker:
         self._failures += 1
         self._trying = False
         if self.tripped:
-            self._closed_at = self._clock.seconds() + PAUSE
+            self._next_try = self._clock.seconds() + PAUSE
         if self._failures == FAILURES:
             self.log.warn(
                 "hook {name} failed {failures} times in a row: it is asked only every"

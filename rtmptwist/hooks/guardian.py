@@ -10,6 +10,8 @@ went into a process group of its own. The same happens to what a program leaves 
 by itself. The status of this process is that of the program, 128 more than the number of the signal
 that killed it, or as in a shell 127 or 126 when it could not be started.
 
+(Only whoever kills this process by SIGKILL frees the program.)
+
 Uses nothing but a part of the standard library, and does nothing else, so that it starts in 20 ms.
 """
 

@@ -115,18 +115,19 @@ class Program(ProcessProtocol):
     # ---------------------------------------------------------------- words
 
     def _hear(self, descriptor: int, line: bytes) -> None:
+        now = self._clock.seconds()
+        self._quota = min(LINES, self._quota + (now - self._spoken) / SECONDS_PER_LINE)
+        self._spoken = now
+        first = descriptor == 1 and not self.first_line
+        if self._quota < 1 and not first:
+            self._unheard += 1
+            return
         text = line[: 4 * LINE].decode(errors="replace").strip()[:LINE]
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
         if not text:
             return
-        if descriptor == 1 and not self.first_line:
+        if first:
             self.first_line = text
-        now = self._clock.seconds()
-        self._quota = min(LINES, self._quota + (now - self._spoken) / SECONDS_PER_LINE)
-        self._spoken = now
-        if self._quota < 1:
-            self._unheard += 1
-            return
         self._quota -= 1
         if self._unheard:
             text = f"({self._unheard} lines left out) {text}"

@@ -1,5 +1,5 @@
 """
-What a hook is told without being asked: best effort, in the order in which it happened.
+What a hook is told without being asked: best effort, begun in the order in which it happened.
 
 Nobody waits for it, so it may wait itself; what is too much is dropped, counted, and said.
 """
@@ -96,22 +96,31 @@ class Telling:
 
     async def _persevere(self, question: Question) -> None:
         """Tell one thing, or give it up."""
-        effort = self._effort
         pause = FIRST_PAUSE
-        for left in range(effort.retries, -1, -1):
+        for left in range(self._effort.retries, -1, -1):
             try:
-                telling = Deferred.fromCoroutine(self._carrier.ask(question))
-                await telling.addTimeout(effort.timeout, self._clock)
-            except (TookTooLong, NoAnswer) as error:
-                took = f"no answer within {effort.timeout:g} s"
-                why = took if isinstance(error, TookTooLong) else str(error)
+                await self._tell(question)
+            except NoAnswer as error:
+                if not left:
+                    self._drop(question, str(error))
+                    return
             else:
-                self._delivered()
                 return
-            if left:
-                await deferLater(self._clock, pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-        self._drop(question, why)
+            await deferLater(self._clock, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _tell(self, question: Question) -> None:
+        """Tell it once; an answer that says no has nothing to say, but was one."""
+        timeout = self._effort.timeout
+        telling = Deferred.fromCoroutine(self._carrier.ask(question))
+        try:
+            answer = await telling.addTimeout(timeout, self._clock)
+        except TookTooLong:
+            raise NoAnswer(f"no answer within {timeout:g} s") from None
+        if answer.allowed:
+            self._delivered()
+        else:
+            self._drop(question, f"it said no ({answer.reason})" if answer.reason else "it said no")
 
     def _delivered(self) -> None:
         if self._unsaid:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rtmptwist.hooks import guardian
+from tests.support.processes import gone
 
 PATIENCE = 30.0
 
@@ -68,15 +69,6 @@ def eventually(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended; nobody may have heard of it, where there is no init."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return True
-    return state in "ZX"
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 125, 255])

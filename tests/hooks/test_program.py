@@ -20,9 +20,9 @@ from rtmptwist.hooks import execution, program
 from rtmptwist.hooks.answer import Answer, NoAnswer
 from rtmptwist.hooks.execution import Kept, ProgramCarrier
 from rtmptwist.hooks.program import LINE, LINES, SECONDS_PER_LINE, Command, Program, Programs
-from tests.hooks.test_guardian import gone
 from tests.support.guests import eventually
 from tests.support.logs import Logs
+from tests.support.processes import gone, number_in
 from tests.support.questions import question
 from tests.support.reactor import reactor_test
 
@@ -110,24 +110,13 @@ def test_nobody_waits_any_more(tmp_path: Path) -> None:
     async def test() -> None:
         async with programs(tmp_path, *script("echo $$ > pid; exec sleep 1000")) as running:
             waiting = Deferred.fromCoroutine(ProgramCarrier(running).ask(question()))
-            pid = await written(tmp_path / "pid")
+            pid = await number_in(tmp_path / "pid")
             waiting.cancel()
             with pytest.raises(CancelledError):
                 await waiting
             await eventually(lambda: gone(pid))
 
     test()
-
-
-async def written(path: Path) -> int:
-    """The number that a program writes into a file."""
-
-    def number() -> str:
-        text = path.read_text() if path.exists() else ""
-        return text if text.endswith("\n") else ""
-
-    await eventually(number)
-    return int(number())
 
 
 def test_only_so_many(tmp_path: Path) -> None:
@@ -204,7 +193,7 @@ def test_somebody_holds_its_pipes_open(tmp_path: Path, monkeypatch: pytest.Monke
         async with programs(tmp_path, *script(text)) as running:
             answer = await ProgramCarrier(running).ask(question())
             assert answer == Answer(False, reason="No.")
-            os.kill(await written(tmp_path / "pid"), signal.SIGKILL)
+            os.kill(await number_in(tmp_path / "pid"), signal.SIGKILL)
 
     test()
 
@@ -215,7 +204,7 @@ def test_closing_does_not_wait_for_ever(tmp_path: Path) -> None:
         text = 'trap "" TERM; echo $$ > pid; while :; do sleep 0.05; done'
         async with programs(tmp_path, *script(text), kill_after=0.3) as running:
             running.run({}, lambda _: None)
-            pid = await written(tmp_path / "pid")
+            pid = await number_in(tmp_path / "pid")
             await running.close(0.05)
             assert not gone(pid)
         assert gone(pid)

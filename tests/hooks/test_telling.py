@@ -43,7 +43,7 @@ def test_in_order_and_so_many_at_once() -> None:
     assert desk.told == ["a", "b"]
     desk.carrier.answer()
     assert desk.told == ["a", "b", "c"]
-    desk.carrier.answer(Answer(allowed=False))
+    desk.carrier.answer()
     desk.carrier.answer()
     desk.carrier.answer()
     assert desk.told == ["a", "b", "c", "d"]
@@ -93,6 +93,17 @@ def test_what_cannot_be_told_is_counted_and_said_once(logs: Logs) -> None:
     desk.tell("e")
     desk.carrier.answer()
     assert len(logs.lines("warn")) == 2
+
+
+@pytest.mark.parametrize(("reason", "words"), [("", "said no;"), ("Who?", "said no (Who?);")])
+def test_a_no_is_not_told_again_but_said(reason: str, words: str, logs: Logs) -> None:
+    """A wrong address, a script that fails: somebody should know."""
+    desk = Desk(retries=5)
+    desk.tell("a")
+    desk.carrier.answer(Answer(allowed=False, reason=reason))
+    assert desk.told == ["a"]
+    assert desk.telling.dropped == 1
+    assert words in logs.lines("warn")[0]
 
 
 def test_too_slow(logs: Logs) -> None:

@@ -20,10 +20,10 @@ from twisted.web.server import NOT_DONE_YET
 from rtmptwist.config.load import load
 from rtmptwist.config.schema import Hook
 from rtmptwist.hooks.asking import NOT_NOW
-from tests.hooks.test_guardian import gone
 from tests.support.backend import Backend, Reply, backend, never, raw, says
 from tests.support.guests import Host, eventually, live, serving
 from tests.support.pki import authority
+from tests.support.processes import gone, written
 from tests.support.programs import (
     AT_ONCE,
     PATIENCE,
@@ -219,10 +219,9 @@ def test_no_program_survives_its_server(number: signal.Signals, started: Program
     site: Site = serve(started, AT_ONCE + "hooks = kept\n" + KEPT.format(file=file))
     sending = publishing(started, SAMPLE, site.url("live/show"), 0.2)
     deadline = time.monotonic() + PATIENCE
-    while not (file.exists() and file.read_text().endswith("\n")):
+    while not (pid := written(file)):
         assert time.monotonic() < deadline, site.log()
         time.sleep(0.02)
-    pid = int(file.read_text())
     os.kill(site.run.process.pid, number)
     while not gone(pid) or _in_group(pid):
         assert time.monotonic() < deadline, "it is still there"
