@@ -26,6 +26,7 @@ from rtmptwist.auth.signing import SignedUrls, read_secrets
 from rtmptwist.auth.tokenfile import TokenFile, read_tokens
 from rtmptwist.config.convert import Access, Login
 from rtmptwist.config.schema import App
+from rtmptwist.hooks.login import HttpLogin
 from rtmptwist.live.access import Action, Terms
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class RuleBook:
         self._challenges: Challenges | None = None
         self.brake = Brake(reactor)
         self._hashing = Hashing(reactor)
+        self._servers: list[HttpLogin] = []
+        self._reactor = reactor
 
     @property
     def files(self) -> tuple[SecretFile[Any], ...]:
@@ -57,7 +60,8 @@ class RuleBook:
     @property
     def services(self) -> list[Service]:
         """What the rules need to run."""
-        return [self._hashing] if any(login.kind == "file" for login in self._checkers) else []
+        hashing = [self._hashing] if any(login.kind == "file" for login in self._checkers) else []
+        return [*hashing, *self._servers]
 
     def rules(self, app: App) -> Rules:
         """
@@ -117,6 +121,10 @@ class RuleBook:
                 return Checker("token", TokenFile(tokens))
             case "certificate":
                 return Checker("certificate", CertificateName())
+            case "http":
+                server = HttpLogin(login.argument, self._reactor)
+                self._servers.append(server)
+                return Checker("http", server)
             case _:
                 return from_plugin(login.kind, login.argument)
 

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     **dict.fromkeys(UPPER, EDGES),
     "plugins": {"interfaces"},
     "config": set(),
-    "rules": MIDDLE | {"auth", "config"},
+    "rules": MIDDLE | {"auth", "hooks", "config"},
     "site": EDGES | UPPER | {"plugins", "config", "rules"},
     "service": EDGES | UPPER | {"plugins", "config", "site"},
     "tap": {"service", "site", "config"},

@@ -404,11 +404,13 @@ LOGIN_FILES: Final = frozenset({"file", "token"})
 _LOGINS: Final = {
     "file": re.compile(r"[^\0]+"),
     "token": re.compile(r"[^\0]+"),
+    "http": re.compile(r"https?://[^\s/?#@]+(?:[/?][^\s#]*)?"),
     "certificate": re.compile(""),
 }
 _FORMS: Final = {
     "file": "file:FILE",
     "token": "token:FILE",
+    "http": "http:URL, as in http:https://example.org/login",
     "certificate": "certificate",
 }
 
@@ -422,7 +424,7 @@ class LoginKind(Converter[Login]):
         if form is None:
             plugins = sorted(_login_plugins())
             if kind not in plugins:
-                allowed = f"file:FILE, token:FILE, certificate, or {_either(plugins)}"
+                allowed = f"file:FILE, token:FILE, http:URL, certificate, or {_either(plugins)}"
                 raise wrong(kind, allowed, (*_LOGINS, *plugins))
         elif not form.fullmatch(argument):
             raise BadValue(f"{quoted(kind)}: expected {_FORMS[kind]}")

@@ -58,7 +58,7 @@ class Asking:
         self._carrier = carrier
         self._clock = clock
         self._places = DeferredSemaphore(patience.at_once)
-        self._breaker = Breaker(patience.name, clock)
+        self._breaker = Breaker(f"hook {patience.name}", clock)
         self._memory = Memory(clock, patience.remember) if patience.on_failure == "cached" else None
         self._unsaid = 0
         "Questions without an answer that the log does not know of."

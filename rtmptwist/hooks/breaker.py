@@ -15,11 +15,12 @@ PAUSE: Final = 10.0
 
 
 class Breaker:
-    """Whether it is worth while to ask a hook."""
+    """Whether it is worth while to ask a hook, or something like one."""
 
     log = Logger()
 
     def __init__(self, name: str, clock: IReactorTime) -> None:
+        """`name`: what the log calls it, such as `hook main`."""
         self._name = name
         self._clock = clock
         self._failures = 0
@@ -46,7 +47,7 @@ class Breaker:
     def succeeded(self) -> None:
         """There was an answer."""
         if self.tripped:
-            self.log.info("hook {name} answers again", name=self._name)
+            self.log.info("{name} answers again", name=self._name)
         self._failures = 0
         self._trying = False
 
@@ -58,7 +59,7 @@ class Breaker:
             self._next_try = self._clock.seconds() + PAUSE
         if self._failures == FAILURES:
             self.log.warn(
-                "hook {name} failed {failures} times in a row: it is asked only every"
+                "{name} failed {failures} times in a row: it is asked only every"
                 " {pause:g} s until it answers ({why})",
                 name=self._name,
                 failures=FAILURES,

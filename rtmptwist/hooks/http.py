@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from OpenSSL import SSL
@@ -74,6 +74,71 @@ class TooMuch(Exception):
         super().__init__(f"its answer is too large (more than {LARGEST_BODY} bytes)")
 
 
+class Reply(NamedTuple):
+    """What a server answers."""
+
+    status: int
+    location: str
+    kind: str
+    "Of the body: its Content-Type."
+    body: bytes
+
+
+class Server:
+    """A server to which something is posted."""
+
+    def __init__(
+        self,
+        url: str,
+        reactor: Any,
+        *,
+        tls: IOpenSSLClientConnectionCreator | None = None,
+        connections: int = 2,
+    ) -> None:
+        """
+        `url` may hold a user and a password. `tls`: for https. So many `connections` wait for the
+        next question.
+        """
+        parts = urlsplit(url)
+        user_info, _, host = parts.netloc.rpartition("@")
+        self._url = urlunsplit(parts._replace(netloc=host, fragment="")).encode("ascii")
+        self._headers = {"User-Agent": f"rtmptwist/{__version__}"}
+        if user_info:
+            login = b64encode(unquote(user_info).encode()).decode()
+            self._headers["Authorization"] = f"Basic {login}"
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = connections
+        self._pool.cachedConnectionTimeout = IDLE
+        self._agent = Agent.usingEndpointFactory(reactor, _Ways(reactor, tls), self._pool)
+
+    async def post(self, body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """
+        Post once, something of a Content-Type.
+
+        Raises:
+            NoAnswer: there was none.
+        """
+        said = {**self._headers, "Content-Type": kind, **(headers or {})}
+        try:
+            response, answer = await _promptly(self._exchange(said, body))
+        except _FAILURES as error:
+            raise NoAnswer(_why(error)) from error
+        return Reply(
+            response.code, _header(response, "Location"), _header(response, "Content-Type"), answer
+        )
+
+    async def _exchange(self, said: Mapping[str, str], body: bytes) -> tuple[IResponse, bytes]:
+        headers = Headers({name: [value] for name, value in said.items()})
+        response = await self._agent.request(b"POST", self._url, headers, _Body(body))
+        return response, await _read(response)
+
+    async def close(self) -> None:
+        """
+        Close what is open, within `LINGER`. Whoever waits for an answer must have given up.
+        """
+        await self._pool.closeCachedConnections()
+
+
 class HttpCarrier:
     """`hooks.asking.Carrier`: a server is asked."""
 
@@ -88,55 +153,28 @@ class HttpCarrier:
         connections: int = 2,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """
-        `url` may hold a user and a password. `secret`: to sign with. `tls`: for https. So many
-        `connections` wait for the next question.
-        """
-        parts = urlsplit(url)
-        user_info, _, host = parts.netloc.rpartition("@")
-        self._url = urlunsplit(parts._replace(netloc=host, fragment="")).encode("ascii")
+        """As of `Server`; `secret`: to sign with."""
+        self._server = Server(url, reactor, tls=tls, connections=connections)
         self._form = form
         self._secret = secret
         self._now = now
-        self._headers = {
-            "User-Agent": f"rtmptwist/{__version__}",
-            "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
-        }
-        if user_info:
-            login = b64encode(unquote(user_info).encode()).decode()
-            self._headers["Authorization"] = f"Basic {login}"
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = connections
-        self._pool.cachedConnectionTimeout = IDLE
-        self._agent = Agent.usingEndpointFactory(reactor, _Ways(reactor, tls), self._pool)
 
     async def ask(self, question: Question) -> Answer:
         """Ask once."""
         body = question.form() if self._form else question.json()
-        headers = dict(self._headers)
+        kind = "application/x-www-form-urlencoded" if self._form else "application/json"
+        headers: dict[str, str] = {}
         if self._secret is not None:
             now = int(self._now())
-            headers |= signature.headers(self._secret(), question.id, now, body)
-        sent = Headers({name: [value] for name, value in headers.items()})
-        try:
-            response, said = await _promptly(self._exchange(sent, body))
-        except _FAILURES as error:
-            raise NoAnswer(_why(error)) from error
+            headers = signature.headers(self._secret(), question.id, now, body)
+        reply = await self._server.post(body, kind, headers)
         return from_http(
-            response.code,
-            _header(response, "Location"),
-            _header(response, "Content-Type"),
-            said,
-            strict=not self._form,
+            reply.status, reply.location, reply.kind, reply.body, strict=not self._form
         )
-
-    async def _exchange(self, headers: Headers, body: bytes) -> tuple[IResponse, bytes]:
-        response = await self._agent.request(b"POST", self._url, headers, _Body(body))
-        return response, await _read(response)
 
     async def close(self, patience: float) -> None:  # noqa: ARG002 - closing takes `LINGER`
         """Close what is open. Questions that are on their way must have been given up."""
-        await self._pool.closeCachedConnections()
+        await self._server.close()
 
 
 def _promptly(exchange: Coroutine[Any, Any, T]) -> Deferred[T]:

@@ -96,6 +96,7 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (LoginKind(), "file:a:b.passwd", Login("file", "a:b.passwd")),
     (LoginKind(), "token:tokens", Login("token", "tokens")),
     (LoginKind(), "certificate", Login("certificate")),
+    (LoginKind(), "http:http://h:8/a?b=c", Login("http", "http://h:8/a?b=c")),
     (LoginKind(), "memory:alice:geheim", Login("memory", "alice:geheim")),
     (Lines(COUNT), "1", (1,)),
     (Lines(ServerEndpoint()), "tcp:1935\ntcp6:1936", ("tcp:1935", "tcp6:1936")),
@@ -111,7 +112,8 @@ def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: obj
 
 WHO = f"anyone, nobody, {', '.join(PROOFS)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
 
-KINDS = "file:FILE, token:FILE, certificate, or memory or unix"
+HTTP = "http:URL, as in http:https://example.org/login"
+KINDS = "file:FILE, token:FILE, http:URL, certificate, or memory or unix"
 
 BAD: list[tuple[Converter[Any], str, str]] = [
     (COUNT, "", "''; expected a whole number"),
@@ -178,6 +180,9 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (LoginKind(), "file", "'file': expected file:FILE"),
     (LoginKind(), "file:", "'file': expected file:FILE"),
     (LoginKind(), "token:a\0b", "'token': expected token:FILE"),
+    (LoginKind(), "http:example.org", f"'http': expected {HTTP}"),
+    (LoginKind(), "http:https://a:geheim@h/", f"'http': expected {HTTP}"),
+    (LoginKind(), "http:ftp://h/", f"'http': expected {HTTP}"),
     (LoginKind(), "certificate:geheim", "'certificate': expected certificate"),
     (Who(), "10.0.0.0/33", "'10.0.0.0/33'; expected networks such as 10.0.0.0/8 or 2001:db8::/32"),
 ]

@@ -349,7 +349,7 @@ def test_logins(tmp_path: Path) -> None:
     assert "geheim" not in repr(plain)
 
 
-KINDS = "file:FILE, token:FILE, certificate, or memory or unix"
+KINDS = "file:FILE, token:FILE, http:URL, certificate, or memory or unix"
 
 
 @pytest.mark.parametrize(

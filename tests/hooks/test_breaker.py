@@ -7,7 +7,7 @@ from tests.support.logs import Logs
 
 
 def broken(clock: Clock) -> Breaker:
-    breaker = Breaker("backend", clock)
+    breaker = Breaker("hook backend", clock)
     for _ in range(FAILURES):
         assert breaker.admit()
         breaker.failed("it is broken")
@@ -15,7 +15,7 @@ def broken(clock: Clock) -> Breaker:
 
 
 def test_some_failures_are_nothing(logs: Logs) -> None:
-    breaker = Breaker("backend", Clock())
+    breaker = Breaker("hook backend", Clock())
     for _ in range(3):
         for _ in range(FAILURES - 1):
             breaker.failed("it is broken")

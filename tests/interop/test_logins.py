@@ -390,3 +390,46 @@ def test_a_password_that_changes_while_the_server_runs(house: House, started: Pr
         publish(started, FFMPEG9, SAMPLE, url.replace(url.rpartition("/")[2], path[5:])).wait() == 0
     )
     assert house.published(path, "erwin")
+
+
+# -------------------------------------------------------------------------------- http
+
+
+SERVER = """\
+import json, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = (said["user"], said["password"], said["app"]) == ("greta", "geheim", "live")
+        self.send_response(204 if right else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+server = HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_web_server_of_ones_own(started: Programs) -> None:
+    asked = started.start(sys.executable, "-c", SERVER)
+    deadline = time.monotonic() + PATIENCE
+    while not asked.output().endswith(b"\n"):
+        assert time.monotonic() < deadline, asked.words()
+        time.sleep(0.02)
+    url = f"http://127.0.0.1:{int(asked.output())}/login"
+    site = serve(started, f"publish = users\nlogins = http:{url}\ngrace = 0\n")
+    for word in (PASSWORD, WRONG):
+        target = site.url(f"live?user=greta&password={word}/n1")
+        run = publish(started, FFMPEG9, SAMPLE, target)
+        assert (run.wait() == 0) is (word == PASSWORD), run.words()
+    site.wait_for("publishes live/n1 as greta")
+    site.wait_for(f"login failed: {url} says no")
+    asked.kill()
+    assert publish(started, FFMPEG9, SAMPLE, site.url("live?user=greta&password=x/n2")).wait() != 0
+    site.wait_for(f"connect refused: .*: no answer of {url}: Connection was refused")
+    assert PASSWORD not in site.log()
