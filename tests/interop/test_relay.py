@@ -196,7 +196,7 @@ def test_joined_late(
     """A viewer gets everything from a key frame on that was there when it came."""
     kinds = [FFMPEG9, *OTHERS] if sample not in LEGACY else [FFMPEG9, FFMPEG5, *OTHERS]
     file = SAMPLES / f"{sample}.flv"
-    sending = publishing(started, file, site.url(path), speed, after)
+    sending = publishing(started, file, site.url(path), speed, until=after)
     watching = watchers(started, site, path, kinds)
     source = by_stream(packets(ffmpeg9(), file))
     assert sending.wait() == 0, sending.words()
@@ -226,7 +226,7 @@ def check_suffix(got: list[Packet], source: list[Packet], watcher: Watcher) -> N
 def test_the_first_picture_is_there_at_once(started: Programs, site: Site, path: str) -> None:
     """The only key frame is long gone, and the next would be never."""
     file = SAMPLES / "h264-longgop-aac.flv"
-    sending = publishing(started, file, site.url(path), 1.0, 0.5)
+    sending = publishing(started, file, site.url(path), 1.0, until=0.5)
     for ffmpeg in ffmpeg9(), program("ffmpeg"):
         watching = started.start(
             *(ffmpeg, "-v", "error", "-nostdin", "-i", site.url(path)),

@@ -1,6 +1,6 @@
 """
-What peers do wrong, by accident or on purpose, to a real server in its own process, while a stream
-runs through it: that one reaches its viewer bit by bit whatever happens.
+What peers do wrong, by accident or on purpose, to a real server in its own process, while streams
+run through it: they reach their viewers bit by bit whatever happens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.live import headers, payloads
 from tests.support.programs import Site, programs, serve
 from tests.support.reactor import reactor_test
 from tests.support.rogue import CONNECT, HANDSHAKE, PUBLISH, chunks, command, rogue
-from tests.support.steady import BETWEEN, KEY, rss, steady
+from tests.support.steady import BETWEEN, KEY, rss, steady, steady_ffmpeg
 
 SETTINGS = """\
 grace = 0
@@ -42,7 +42,9 @@ connect_timeout = 500ms
 def site() -> Iterator[Site]:
     """The server, less patient than usual."""
     with programs() as started:
-        yield serve(started, SETTINGS)
+        server = serve(started, SETTINGS)
+        with steady_ffmpeg(started, server):
+            yield server
 
 
 # --------------------------------------------------------------------------- no RTMP at all

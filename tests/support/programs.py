@@ -266,9 +266,11 @@ def _unchecked(url: str) -> Sequence[str]:
     return ["-tls_verify", "0"] if url.startswith("rtmps:") else []
 
 
-def publishing(started: Programs, source: Path, url: str, speed: float, until: float = 0.1) -> Run:
+def publishing(
+    started: Programs, source: Path, url: str, speed: float, *before: str, until: float = 0.1
+) -> Run:
     """Let FFmpeg 9 send a file at so many times its speed; wait for so many seconds of it."""
-    command = publisher(ffmpeg9(), source, url, "-readrate", str(speed))
+    command = publisher(ffmpeg9(), source, url, "-readrate", str(speed), *before)
     run = started.start(*command, "-progress", "pipe:1", "-stats_period", "0.05")
     deadline = time.monotonic() + PATIENCE
     while not any(

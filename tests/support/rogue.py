@@ -15,7 +15,7 @@ from rtmptwist.amf.values import Value
 from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.message import Message
-from tests.support.guests import PATIENCE, reactor
+from tests.support.guests import PATIENCE, eventually, reactor
 
 HANDSHAKE = b"\x03" + bytes(2 * 1536)
 "C0, C1 and C2, without waiting for an answer."
@@ -56,8 +56,12 @@ class Rogue(Protocol):
         return self.transport
 
     def connectionMade(self) -> None:
-        self.name = f"127.0.0.1:{self.pipe.getHost().port}"
+        self.name = f"{self.pipe.getHost().host}:{self.pipe.getHost().port}"
         self.pipe.registerProducer(self, False)
+
+    def say(self, data: bytes) -> None:
+        """More, after `said`."""
+        self.pipe.write(data)
 
     def resumeProducing(self) -> None:
         part = next(self._parts, None)
@@ -83,6 +87,12 @@ class Rogue(Protocol):
         """Everything is on its way, or nobody wants to hear it any more."""
         await self._said
 
+    async def hear(self, words: bytes = b"", count: int = 1) -> bytes:
+        """All that it heard, once these words have come so often; or nothing more will come."""
+        await eventually(lambda: self.closed or self.heard.count(words) >= count)
+        assert self.heard.count(words) >= count, self.heard[-1000:]
+        return self.heard
+
     async def gone(self, patience: float = PATIENCE) -> None:
         """The server has closed."""
         if not self.closed:
@@ -94,8 +104,10 @@ class Rogue(Protocol):
         await self.gone()
 
 
-async def rogue(port: int, *parts: bytes, more: Iterable[bytes] = ()) -> Rogue:
-    """Connect one; `more` is made as it is sent."""
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+async def rogue(
+    port: int, *parts: bytes, more: Iterable[bytes] = (), address: str = "127.0.0.1"
+) -> Rogue:
+    """Connect one, from some address; `more` is made as it is sent."""
+    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(address, 0))
     peer: Rogue = await connectProtocol(endpoint, Rogue(chain(parts, more)))
     return peer

@@ -1,11 +1,12 @@
-"""A stream that runs through a real server whatever others do, and is exact to its end."""
+"""Streams that run through a real server whatever others do, and are exact to their ends."""
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from twisted.internet.task import LoopingCall
@@ -13,7 +14,17 @@ from twisted.internet.task import LoopingCall
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.guests import Guest, Guests, visiting
 from tests.support.live import headers, payloads
-from tests.support.programs import Site
+from tests.support.programs import (
+    SAMPLES,
+    Programs,
+    Site,
+    ffmpeg9,
+    packets,
+    parse_packets,
+    player,
+    publishing,
+)
+from tests.support.watchers import payloads as payloads_of
 
 KEY, BETWEEN, SOUND = b"\x17\x01\0\0\0", b"\x27\x01\0\0\0", b"\xaf\x01"
 
@@ -61,7 +72,7 @@ class Steady:
 async def steady(
     site: Site, scheme: str = "rtmp", listener: str = "main"
 ) -> AsyncIterator[tuple[Steady, Guests]]:
-    """A stream that runs while the block does."""
+    """A stream of our own client that runs while the block does."""
     async with visiting(site.url("", scheme, listener).rstrip("/")) as guests:
         name = f"steady{next(_numbers)}"
         viewer = await guests.play(name)
@@ -70,6 +81,26 @@ async def steady(
         yield stream, guests
         await stream.more()
         await stream.end()
+
+
+@contextmanager
+def steady_ffmpeg(started: Programs, site: Site) -> Iterator[None]:
+    """A stream from FFmpeg to FFmpeg that runs while the block does: a file, again and again."""
+    sample = SAMPLES / "h264-base-aac-25.flv"
+    url = site.url("live/ffmpeg")
+    watching = started.start(*player(ffmpeg9(), url))
+    site.wait_for("plays live/ffmpeg ")
+    sending = publishing(started, sample, url, 1.0, "-stream_loop", "-1")
+    yield
+    sending.process.send_signal(signal.SIGINT)
+    sending.wait()
+    watching.wait()
+    once = payloads_of(packets(ffmpeg9(), sample))
+    got = payloads_of(parse_packets(watching.output()))
+    assert got.keys() == once.keys()
+    for stream, theirs in got.items():
+        again = itertools.islice(itertools.cycle(once[stream]), len(theirs))
+        assert theirs == list(again)
 
 
 def rss(site: Site) -> int:

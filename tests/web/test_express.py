@@ -143,7 +143,6 @@ def test_unusual_heads_do_not(headers: tuple[str, ...], detours: list[bytes]) ->
         request("/send/{id}/%30", b"x"),
         request("/send/{id}/0", b"", "Transfer-Encoding: chunked", length=False) + chunked(b"x"),
         request("/send/{id}/0", b"x", "X-A: \xff"),
-        request("/send/{id}/0", b"x", "X-A: b", " folded"),
         b"\r\n" + request("/send/{id}/0", b"x"),
     ],
 )
@@ -175,7 +174,7 @@ def test_a_crafted_head_costs_no_more_than_another() -> None:
     head = b"POST /send/AAAAAAAAAAAAAAAAAAAAAA/0 HTTP/1.1\r\n" + line * (64 * 1024 // len(line))
     for _ in range(20):  # each as large as a read; 0.1 s each, were it quadratic
         wire.channel.dataReceived(head)
-    assert wire.raw() == b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    assert wire.raw().count(b"HTTP/1.1 400 Bad Request\r\n") == 1
 
 
 # -------------------------------------------------------------------------------- waiting

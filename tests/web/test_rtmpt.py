@@ -172,6 +172,7 @@ def test_requests_may_come_in_any_pieces(cuts: set[int], express: bool) -> None:
     edges = [0, *sorted(cuts), len(data)]
     for start, end in pairwise(edges):
         wire.say(data[start:end])
+    web.turn()
     assert [a.body for a in wire.hear()] == [b"\x01<0>", b"\x01<1>", b"\x01<2>"]
     assert listener.heard == [b"<0>", b"<1>", b"<2>"]
 
@@ -186,6 +187,7 @@ def test_lanes_may_change_from_request_to_request() -> None:
         for n in range(12)
     ]
     wire.say(b"".join(data))
+    web.turn()
     assert [a.body for a in wire.hear()] == [b"\x01<%d>" % n for n in range(12)]
     assert listener.heard == [b"<%d>" % n for n in range(12)]
 
@@ -217,6 +219,7 @@ def test_requests_behind_a_held_one_are_answered_in_order(web: Web) -> None:
     if not isinstance(wire.channel, ExpressChannel):
         assert wire.raw() == b""
         web.turn(0.5)
+    web.turn()
     assert [a.body for a in wire.hear()] == [b"\x01", b"\x01A", b"\x01B", b"\x01C"]
 
 

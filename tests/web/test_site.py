@@ -40,6 +40,7 @@ def test_tunnels_and_pages_live_together() -> None:
         + request("/hello", b"", method="GET", length=False)
         + request(f"/send/{session_id}/1", b"y")
     )
+    web.turn()
     assert [a.body for a in wire.hear()] == [b"\x01X", b"hello", b"\x01Y"]
 
 
