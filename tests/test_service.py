@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionClosed, ConnectionDone
 from twisted.internet.task import Clock
 
 from rtmptwist.amf.values import UNDEFINED, Date, Value
@@ -559,3 +559,34 @@ def test_with_keys_a_newcomer_is_told_how_to_make_one(tmp_path: Path, logs: Logs
     key = f"Stream Key: from `rtmptwist keys make {tmp_path}/show.keys test`"
     assert len(logs.about(key)) == 1
     house.stop()
+
+
+# ----------------------------------------------------------------------- tunnels
+
+
+@pytest.mark.parametrize("scheme", ["rtmpt", "rtmpte"])
+def test_a_publisher_in_a_tunnel_who_vanishes_frees_its_name_in_time(
+    tmp_path: Path, scheme: str, logs: Logs
+) -> None:
+    """Nobody is told of its end: it may come back by another connection, as phones do."""
+    text = FILE.replace("[listener other]", f"serve = {scheme}\n[listener other]")
+    text = text.replace("ping_interval = 7s", "").replace("0s", "0s\ntakeover = reject")
+    house = House(tmp_path, text).start()
+    site = house.site.speak(scheme)
+    publisher = site.publish()
+    publisher.send(video(0, key=True))
+    site.pump()
+    for transport in site.transports:
+        transport.vanish()
+    tunnel: Any = publisher.connection.transport
+    tunnel._leave(ConnectionAborted(), None)
+    house.pass_time(28)
+    assert site.application.is_live("show")
+    assert isinstance(site.failure(site.stream().publish("show")), Refusal)
+    house.pass_time(3)
+    assert not site.application.is_live("show")
+    (line,) = logs.about("no longer publishes live/show: ")
+    assert "no request for 30 s" in line
+    site.publish()
+    house.stop()
+    house.pass_time(10)
