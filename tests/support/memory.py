@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     ITransport,
 )
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -189,10 +190,13 @@ class MemoryEndpoint:
         server, client = MemoryTransport(here, self._peer), MemoryTransport(self._peer, here)
         server.other, client.other = client, server
         self._site.transports += [server, client]
-        server.protocol = self._factory.buildProtocol(self._peer)
+        welcome = self._factory.buildProtocol(self._peer)
+        server.protocol = welcome or Protocol()
         client.protocol = self._site.around_client(protocolFactory).buildProtocol(here)
         server.protocol.makeConnection(server)
         client.protocol.makeConnection(client)
+        if welcome is None:  # Twisted closes what nobody wants to have
+            server.loseConnection()
         protocol = client.protocol
         while self._site.around_client is not as_it_is and isinstance(protocol, ProtocolWrapper):
             protocol = protocol.wrappedProtocol
