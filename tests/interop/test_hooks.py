@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.support.programs import (
     packets,
     parse_packets,
     player,
+    program,
     publisher,
     publishing,
     serve,
@@ -62,6 +64,12 @@ async def ended(run: Run) -> int:
 
 def url(host: Host, name: str) -> str:
     return f"{host.address}/live/{name}"
+
+
+def listening(port: int) -> bool:
+    """Whether somebody listens on a port of this machine, without coming to see."""
+    lines = Path("/proc/net/tcp").read_text().split("\n")
+    return any(f":{port:04X} 00000000:0000 0A" in line for line in lines)
 
 
 # ---- what the encoder shows
@@ -142,6 +150,121 @@ def test_from_ffmpeg_to_ffmpeg_with_hooks_in_between(
     assert parse_packets(watched.output()) == packets(ffmpeg9(), SAMPLE)
 
 
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"codecs": ["hvc1", "mp4a"]}, "avc1 is not allowed here, but hvc1, mp4a."),
+        ({"codecs": ["avc1", "mp4a"], "width": 320, "height": 180, "bitrate": 6_000_000}, ""),
+    ],
+)
+def test_limits(limits: dict[str, Any], words: str, started: Programs, tmp_path: Path) -> None:
+    """What a hook allows holds for what follows; the encoder shows what was too much."""
+
+    @reactor_test
+    async def test() -> None:
+        async with backend(tmp_path) as web:
+            web.reply = says({"limits": limits})
+            asked = hook(web, "publish")
+            async with serving(live(hooks=("backend",)), hooks=(asked,)) as host:
+                command = publisher(ffmpeg9(), SAMPLE, url(host, "a"), "-readrate", "5")
+                run = started.start(*command)
+                status = await ended(run)
+                assert (status == 0) is not bool(words), run.words()
+                assert words in run.words()
+
+    test()
+
+
+# ---- what was written for nginx-rtmp
+
+NGINX_RTMP = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+
+NGINX = """
+load_module {module};
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 64; }}
+rtmp {{
+    server {{
+        listen 127.0.0.1:{port};
+        on_connect {url};
+        on_disconnect {url};
+        application live {{
+            live on;
+            on_publish {url};
+            on_play {url};
+            on_publish_done {url};
+            on_play_done {url};
+        }}
+    }}
+}}
+"""
+
+CALLS = ["connect", "disconnect", "play", "play_done", "publish", "publish_done"]
+
+ONLY_NGINX = {"epoch", "type", "start", "duration", "reset"}
+"What it says besides; of what stands in commands, our hooks hear only what they may decide about."
+
+
+def _more(web: Backend, count: int) -> bool:
+    return len(web.heard) >= count
+
+
+def test_the_form_is_that_of_nginx_rtmp(started: Programs) -> None:
+    """FFmpeg publishes and plays at both: the same fields with the same values."""
+    server = program("nginx")
+    if not NGINX_RTMP.exists():
+        pytest.skip(f"{NGINX_RTMP} is not installed")
+    heard: dict[str, list[dict[str, Any]]] = {}
+
+    async def come_and_go(web: Backend, address: str) -> None:
+        target = f"{address}/live/show?token=a%20b&x="
+        for command in (publisher(ffmpeg9(), SAMPLE, target), player(ffmpeg9(), target)):
+            calls = len(web.heard)
+            run = started.start(*command)
+            if "framemd5" in command:
+                await eventually(lambda: "play" in web.calls())
+                run.process.terminate()
+            await ended(run)
+            await eventually(partial(_more, web, calls + 4), PATIENCE)
+        assert sorted(set(web.calls())) == CALLS
+
+    @reactor_test
+    async def test() -> None:
+        async with backend() as web:
+            port = free_port()
+            folder = started.folder()
+            config = folder / "nginx.conf"
+            config.write_text(
+                NGINX.format(module=NGINX_RTMP, folder=folder, port=port, url=web.url)
+            )
+            nginx = started.start(server, "-c", config, "-e", "stderr")
+            await eventually(lambda: listening(port) or nginx.process.poll() is not None)
+            await come_and_go(web, f"rtmp://127.0.0.1:{port}")
+            heard["nginx"] = [asked.fields for asked in web.heard]
+        async with backend() as web:
+            asked = hook(web, "connect publish play done", format="form")
+            async with serving(live(hooks=("backend",)), hooks=(asked,)) as host:
+                await come_and_go(web, host.address)
+            heard["we"] = [asked.fields for asked in web.heard]
+
+    test()
+    for call in CALLS:
+        theirs, ours = (
+            next(fields for fields in heard[who] if fields["call"] == call)
+            for who in ("nginx", "we")
+        )
+        for name, value in theirs.items():
+            if name == "flashver":
+                assert ours[name].startswith(value), "of which nginx-rtmp keeps 31 bytes"
+            elif name not in ONLY_NGINX | {"clientid", "tcurl"}:
+                assert ours[name] == value, (call, name)
+        assert re.sub(r":\d+/", "/", ours["tcurl"]) == re.sub(r":\d+/", "/", theirs["tcurl"])
+        assert ours["clientid"].isdigit()
+
+
 # ---- README
 
 
@@ -170,7 +293,7 @@ def test_readme_s_back_end(started: Programs) -> None:
     )
     site = serve(started, f"{AT_ONCE}hooks = backend\n\n{sections}")
     deadline = time.monotonic() + PATIENCE
-    while "LISTEN" not in _sockets(port):
+    while not listening(port):
         assert time.monotonic() < deadline, running.words()
         time.sleep(0.02)
     for token, allowed in (("open-sesame", True), ("sesame", False)):
@@ -183,12 +306,6 @@ def test_readme_s_back_end(started: Programs) -> None:
     assert said[0].split() == ["publish", "show"]
     assert any(re.fullmatch(r"publish_done show \d{5,}", line) for line in said)
     assert len([line for line in said if line.startswith("publish ")]) == 2
-
-
-def _sockets(port: int) -> str:
-    """What the kernel says of a port of this machine."""
-    lines = Path("/proc/net/tcp").read_text().split("\n")
-    return " ".join("LISTEN" for line in lines if f":{port:04X} 00000000:0000 0A" in line)
 
 
 def test_readme_s_sections(tmp_path: Path) -> None:
