@@ -160,6 +160,8 @@ def checked_addr(addr: str) -> str:
         BadLine: it is none.
     """
     try:
+        if "%" in addr:  # a zone can be any text, line feeds included, and means something here only
+            raise ValueError("it names an interface")
         ip_network(addr)
     except ValueError as error:
         raise BadLine(f"expected an address, or a network such as 192.0.2.0/24 ({error})") from None

@@ -223,6 +223,7 @@ Change = Callable[[dict[str, str]], dict[str, Any]]
         (lambda p: {"addr": "\n"}, INCOMPLETE),
         (lambda p: {"addr": "here"}, INCOMPLETE),
         (lambda p: {"addr": "192.0.2.1/24"}, INCOMPLETE),
+        (lambda p: {"addr": "fe80::1%eth0\nshow"}, INCOMPLETE),
     ],
 )
 def test_what_was_changed(house: House, change: Change, words: str) -> None:
