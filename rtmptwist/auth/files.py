@@ -60,10 +60,12 @@ def read_text(path: Path) -> str:
     All that a file says.
 
     Raises:
-        BadFile: it cannot be read, is too large or no UTF-8.
+        BadFile: it cannot be read, is no file, too large or no UTF-8.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadFile(path, [(0, "is no file that could be read again")])
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise BadFile(path, [(0, error.strerror or str(error))]) from error
@@ -74,6 +76,11 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadFile(path, [(line, "is not UTF-8")]) from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open; of a pipe nobody knows when its writer comes, and whoever waits cannot be stopped."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def entries(path: Path, text: str, read: Callable[[str], T]) -> list[tuple[int, T]]:

@@ -160,7 +160,7 @@ def checked_addr(addr: str) -> str:
         BadLine: it is none.
     """
     try:
-        if "%" in addr:  # a zone can be any text, line feeds included, and means something here only
+        if "%" in addr:  # a zone can be any text, line feeds included
             raise ValueError("it names an interface")
         ip_network(addr)
     except ValueError as error:

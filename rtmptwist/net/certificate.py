@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -213,7 +214,9 @@ def make_certificate(names: Iterable[str], now: float) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise CertificateError(f"{path}: no file (expected a PEM file)")
             data = file.read(_FILE_SIZE + 1)
     except PermissionError as error:
         raise CertificateError(
@@ -224,6 +227,11 @@ def _read(path: Path) -> bytes:
     if len(data) > _FILE_SIZE:
         raise CertificateError(f"{path}: more than {_FILE_SIZE} bytes (expected a PEM file)")
     return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open; the server would stand still until somebody writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _is_open_to_others(path: Path) -> bool:

@@ -93,6 +93,10 @@ def test_what_cannot_be_read(path: Path) -> None:
     path.mkdir()
     with pytest.raises(BadFile, match=r"secrets: Is a directory"):
         read_text(path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(BadFile, match=r"secrets: is no file"):  # and does not wait for its writer
+        read_text(path)
 
 
 # ------------------------------------------------------------------------------- changes

@@ -179,6 +179,14 @@ def test_missing_and_forbidden_files_are_told_apart(tmp_path: Path) -> None:
         read_certificate(tmp_path, now=NOW)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The reactor would stand still."""
+    path = tmp_path / "certificate.pem"
+    os.mkfifo(path)
+    with pytest.raises(CertificateError, match=r"certificate.pem: no file \(expected a PEM file"):
+        read_certificate(path, now=NOW)
+
+
 def test_a_file_that_we_may_not_read_is_named_with_who_we_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +196,7 @@ def test_a_file_that_we_may_not_read_is_named_with_who_we_are(
         raise PermissionError(13, "Permission denied")
 
     LEAF.write(path := tmp_path / "site.pem")
-    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(CertificateError, match=rf"\(uid {os.geteuid()}\) may not read it"):
         read_certificate(path, now=NOW)
 

@@ -397,11 +397,11 @@ def test_a_folder_that_may_no_longer_be_read_leaves_what_was_read(
     files.put(signed)
     certificates = load(Folder(tmp_path))
 
-    def denied(path: Path, *_: object, **__: object) -> None:
+    def denied(path: object, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "stat", denied)
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(os, "open", denied)
     for _ in range(3):
         assert not certificates.refresh()
     (line,) = logs.lines("error")
