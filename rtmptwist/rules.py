@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -20,6 +20,7 @@ from rtmptwist.auth.keyfile import read_keys
 from rtmptwist.auth.keys import NoKeys, StreamKeys
 from rtmptwist.auth.limits import AppLimits, Scope, What
 from rtmptwist.auth.login import Logins, Way
+from rtmptwist.auth.operators import Operators
 from rtmptwist.auth.passwordfile import PasswordFile, read_users
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.auth.signing import SignedUrls, read_secrets
@@ -95,6 +96,17 @@ class RuleBook:
         )
 
     # ---- logins
+
+    def operators(self, logins: Collection[Login]) -> Operators:
+        """
+        Who may operate the server, by what a listener says.
+
+        Raises:
+            BadFile, BadChecker: as `rules`.
+        """
+        checkers = [self._checker(login) for login in logins if login.kind != "loopback"]
+        local = any(login.kind == "loopback" for login in logins)
+        return Operators(checkers, self.brake, loopback=local)
 
     def _login(self, app: App) -> LoginPort:
         checkers = [self._checker(login) for login in app.logins or ()]

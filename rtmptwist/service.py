@@ -49,7 +49,7 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     children += site.services
     if site.files:
         children.append(watching(site.files, reactor))
-    for child in (*children, *listeners, Welcome(config, listeners)):
+    for child in (*children, *listeners, Welcome(site, listeners)):
         child.setServiceParent(parent)
     return parent
 
@@ -59,17 +59,19 @@ _SIGNED: Final = Access(proofs=frozenset({"signed"}))
 
 
 class Welcome(Service):
-    """Says, once everything listens, what a newcomer has to type."""
+    """Says, once everything listens, that it does, and what a newcomer has to type."""
 
     log = Logger()
 
-    def __init__(self, config: Config, listeners: list[ListenerService]) -> None:
-        self._config = config
+    def __init__(self, site: Site, listeners: list[ListenerService]) -> None:
+        self._site = site
+        self._config = site.config
         self._listeners = listeners
 
     def startService(self) -> None:
         """Say it."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._site.ready = True
         plain = {section.name for section in self._config.listeners if "rtmp" in section.serve}
         listeners = [listener for listener in self._listeners if listener.section in plain]
         ports = [listener.port.getHost() for listener in listeners if listener.port]
@@ -85,6 +87,11 @@ class Welcome(Service):
             key=f"from `rtmptwist keys make {app.keys} test`" if app.keys else "test",
         )
         self.log.info("watch: ffplay {where}/test", where=where)
+
+    def stopService(self) -> None:
+        """The first to stop: nobody is welcome any more."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._site.ready = False
 
 
 class Sweeper(Service):

@@ -21,6 +21,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from rtmptwist.auth.checkers import BadChecker
 from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import LimitedGate
+from rtmptwist.auth.operators import Operators
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
 from rtmptwist.hooks.assembly import check_hooks, make_hooks
@@ -55,7 +57,8 @@ from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.rules import RuleBook, limits_of
-from rtmptwist.web import rtmpt
+from rtmptwist.web import health, metrics, rtmpt
+from rtmptwist.web.site import Mount
 from rtmptwist.web.site import Site as WebSite
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.rtmpe import unavailable
@@ -64,6 +67,9 @@ from rtmptwist.wire.swf import Swf
 RTMP: Final = frozenset({3})
 RTMPE: Final = frozenset({6, 8, 9})
 "First bytes of the handshakes."
+
+OVER_TLS: Final = frozenset({"rtmps", "rtmpts", "https"})
+"Words of `serve` that need a certificate."
 
 _ENCRYPTED: Final = frozenset({"rtmpe", "rtmpte"})
 
@@ -86,6 +92,7 @@ def check(config: Config) -> None:
             _rules(book, host.name, app, problems)
             _swfs(host.name, app, problems)
     for section in config.listeners:
+        _operators(book, section, problems)
         try:
             _check_rtmpe(section)
             _check_certificates(section)
@@ -103,7 +110,7 @@ def _check_rtmpe(section: schema.Listener) -> None:
 
 
 def _check_certificates(section: schema.Listener) -> None:
-    if not section.serve & {"rtmps", "rtmpts"}:
+    if not section.serve & OVER_TLS:
         return
     if section.certificate is not None:
         Certificates(_source(section.certificate, section.key), time.time)
@@ -136,6 +143,17 @@ def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> R
         return book.rules(app)
     except (BadFile, BadChecker) as error:
         problems += [f"{_section(host, app)} {line}" for line in str(error).split("\n")]
+        return None
+
+
+def _operators(book: RuleBook, section: schema.Listener, problems: list[str]) -> Operators | None:
+    """Who may operate the server by a listener; else `problems` gets what is wrong there."""
+    if section.api is None:
+        return None
+    try:
+        return book.operators(section.api)
+    except (BadFile, BadChecker) as error:
+        problems += _lines(section, error)
         return None
 
 
@@ -189,6 +207,14 @@ class Site:
             for application, app in settings.items()
             if (found := _rules(book, application.host, app, problems)) is not None
         }
+        self._operators = {
+            section.name: operators
+            for section in config.listeners
+            if (operators := _operators(book, section, problems)) is not None
+        }
+        self.ready = False
+        "Whether somebody is let in."
+
         self.census = Census(self.registry, reactor.seconds())
         self.bans = BanFile(config.server.state / "bans", reactor.seconds)
         self.bans.changed.append(self._enforce_bans)
@@ -303,9 +329,9 @@ class Site:
             tunnelled[Speech.RTMP] = self._connections("rtmpt")
         if "rtmpte" in serve:
             tunnelled[Speech.RTMPE] = self._connections("rtmpte")
-        if tunnelled:
-            rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTP"))
-        if serve & {"rtmps", "rtmpts"}:
+        if tunnelled or "http" in serve:
+            rooms[Speech.HTTP] = self._web(section, tunnelled, "HTTP", pages="http" in serve)
+        if serve & OVER_TLS:
             rooms[Speech.TLS] = self._tls(section)
         return self._front_door(rooms, section)
 
@@ -320,9 +346,12 @@ class Site:
         rooms: dict[Speech, Maker] = {}
         if "rtmps" in section.serve:
             rooms[Speech.RTMP] = self._connections("rtmps")
+        tunnelled: dict[Speech, Maker] = {}
         if "rtmpts" in section.serve:
-            tunnelled = {Speech.RTMP: self._connections("rtmpts")}
-            rooms[Speech.HTTP] = self._web(section, self._front_door(tunnelled, section, "HTTPS"))
+            tunnelled[Speech.RTMP] = self._connections("rtmpts")
+        pages = "https" in section.serve
+        if tunnelled or pages:
+            rooms[Speech.HTTP] = self._web(section, tunnelled, "HTTPS", pages=pages)
         return TlsFactory(tls, self._front_door(rooms, section, "TLS"), self.reactor)
 
     def _certificates(self, section: schema.Listener) -> Certificates:
@@ -335,7 +364,30 @@ class Site:
             source = _source(path, section.key)
         return Certificates(source, time.time)
 
-    def _web(self, section: schema.Listener, tunnelled: FrontDoor) -> WebSite:
+    def _web(
+        self, section: schema.Listener, tunnelled: Mapping[Speech, Maker], inside: str, pages: bool
+    ) -> WebSite:
+        mounts: list[Mount] = []
+        tunnels = None
+        if tunnelled:
+            tunnels = self._tunnels(self._front_door(tunnelled, section, inside))
+            mounts.append(partial(rtmpt.mount, tunnels=tunnels, proxies=section.proxies))
+        if pages:
+            mounts += self._pages(section)
+        return WebSite(self.reactor, mounts, tunnels)
+
+    def _pages(self, section: schema.Listener) -> list[Mount]:
+        """What is served to people and their programs, some of it to operators only."""
+        mounts: list[Mount] = [partial(health.mount, house=self)]
+        operators = self._operators.get(section.name)
+        if operators is not None:
+            most = self.config.server.stream_metrics
+            mounts.append(
+                partial(metrics.mount, house=self, operators=operators, most_streams=most)
+            )
+        return mounts
+
+    def _tunnels(self, tunnelled: FrontDoor) -> Tunnels:
         limits = self.config.limits
         tunnels = Tunnels(
             tunnelled,
@@ -347,8 +399,7 @@ class Site:
             ),
         )
         self.tunnels.append(tunnels)
-        mounts = [lambda app: rtmpt.mount(app, tunnels, section.proxies)]
-        return WebSite(self.reactor, mounts, tunnels)
+        return tunnels
 
     def _front_door(
         self, rooms: Mapping[Speech, Maker], section: schema.Listener, inside: str = ""

@@ -434,6 +434,21 @@ class LoginKind(Converter[Login]):
         return f"{value.kind}:{value.argument}" if value.argument else value.kind
 
 
+class OperatorLogin(LoginKind):
+    """The same, for operators, and `loopback`: whoever is on this machine."""
+
+    def read(self, text: str) -> Login:
+        if text == "loopback":
+            return Login(text)
+        try:
+            found = super().read(text)
+        except BadValue as error:
+            raise BadValue(f"{error}, or loopback") from None
+        if found.kind == "certificate":
+            raise BadValue("'certificate': expected another kind, which HTTP can carry")
+        return found
+
+
 def _login_plugins() -> list[str]:
     """Kinds that `twisted.cred.strcred` knows and that can check a user and a password."""
     return [

@@ -32,11 +32,12 @@ SECTIONS: Final[list[tuple[str, str, type[Any]]]] = [
 "What may stand in a file: how messages and the manual write it, its pattern, its keys."
 
 
-_TLS: Final = frozenset({"rtmps", "rtmpts"})
+_TLS: Final = frozenset({"rtmps", "rtmpts", "https"})
 
 NEEDS: Final = {
     **dict.fromkeys(("certificate", "key", "tls_max", "client_ca", "client_certificate"), _TLS),
     "proxies": frozenset({"rtmpt", "rtmpte", "rtmpts"}),
+    "api": frozenset({"http", "https"}),
 }
 "Keys of a listener that only some of what it may serve gives a meaning."
 
@@ -203,6 +204,8 @@ class _Loader:
                     text = f"{quoted(endpoint)} is in [listener {taken[endpoint]}] too"
                     self._problem(found.section.entries["endpoint"].problem(text))
             for key, needed in NEEDS.items():
+                if key == "api" and listener.api is None:
+                    continue  # nobody need be allowed anything
                 if key in found.section.entries and not listener.serve & needed:
                     text = f"means nothing: serve names neither {' nor '.join(sorted(needed))}"
                     self._problem(found.section.entries[key].problem(text))

@@ -33,6 +33,7 @@ from rtmptwist.config.convert import (
     Names,
     Network,
     Networks,
+    OperatorLogin,
     Or,
     Place,
     Program,
@@ -52,6 +53,7 @@ class Server:
     drain: Annotated[float, Duration(0, HOUR)] = 5.0
     chunk_size: Annotated[int, Size(128, 65536)] = 65536
     gather: Annotated[float, Duration(0, 0.2)] = 0.025
+    stream_metrics: Annotated[int, Count(0, 10_000)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ EVENTS: Final = ("connect", "publish", "play", "disconnect", "publish_done", "pl
 "Of hooks; `done` is all that end with it."
 
 VARIANTS: Final = ("rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts")
+PAGES: Final = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +90,14 @@ class Listener:
 
     name: str
     endpoint: Annotated[tuple[str, ...], Lines(ServerEndpoint())] = ()
-    serve: Annotated[frozenset[str], Words(*VARIANTS)] = frozenset({"rtmp"})
+    serve: Annotated[frozenset[str], Words(*VARIANTS, *PAGES)] = frozenset({"rtmp"})
     certificate: Annotated[Path | None, Place("auto")] = None
     key: Annotated[Path | None, Place("none")] = None
     tls_max: Annotated[str, Choice("1.2", "1.3")] = "1.3"
     client_ca: Annotated[Path | None, Place("none")] = None
     client_certificate: Annotated[str, Choice("optional", "required")] = "optional"
     proxies: Annotated[tuple[Network, ...], Networks()] = ()
+    api: Annotated[tuple[Login, ...] | None, Or("none", Lines(OperatorLogin()))] = None
 
 
 _MOST: Final = Or("none", Count(1, 1_000_000))

@@ -111,6 +111,11 @@ class Application:
                 self.log.failure("sweep of {app}/{name} failed", app=self.name, name=shown)
 
     @property
+    def gone(self) -> tuple[int, int, int]:
+        """Bytes in and out, and skipped messages, of streams that are not here any more."""
+        return self._gone
+
+    @property
     def meter(self) -> ApplicationMeter:
         """All that went through so far."""
         streams = tuple(stream.meter for stream in self.streams.values())

@@ -250,10 +250,10 @@ def _advice(data: bytes, speech: Speech | None, door: FrontDoor) -> str:
 _KEYS: Final = {
     (Speech.RTMP, ""): "rtmp",
     (Speech.RTMPE, ""): "rtmpe",
-    (Speech.TLS, ""): "rtmps or rtmpts",
-    (Speech.HTTP, ""): "rtmpt",
+    (Speech.TLS, ""): "rtmps, rtmpts or https",
+    (Speech.HTTP, ""): "rtmpt or http",
     (Speech.RTMP, "TLS"): "rtmps",
-    (Speech.HTTP, "TLS"): "rtmpts",
+    (Speech.HTTP, "TLS"): "rtmpts or https",
     (Speech.RTMP, "HTTP"): "rtmpt",
     (Speech.RTMPE, "HTTP"): "rtmpte",
 }

@@ -180,7 +180,10 @@ takeover = any
             "site.ini:6: [server] merge: unknown key here; it belongs in"
             " [app NAME] or [vhost HOST / app NAME]"
         ),
-        "site.ini:7: [server] colour: unknown key; expected state, drain, chunk_size, gather",
+        (
+            "site.ini:7: [server] colour: unknown key; expected state, drain, chunk_size, gather,"
+            " stream_metrics"
+        ),
         (
             "site.ini:8: [server] drain: '5 # seconds'; expected a duration such as"
             " 250ms, 10s, 2m, 1h or 0 (a comment after a value begins with ;)"
@@ -192,7 +195,7 @@ takeover = any
         "site.ini:12: [listener main] endpoint: '99999'; expected a port from 0 to 65535",
         (
             "site.ini:13: [listener main] serve: 'rtmsp'; expected rtmp, rtmpe, rtmps, rtmpt,"
-            ' rtmpte or rtmpts; did you mean "rtmp"?'
+            ' rtmpte, rtmpts, http or https; did you mean "rtmp"?'
         ),
         "site.ini:14: [listener]: unknown section; expected [listener NAME]",
         (
@@ -236,7 +239,7 @@ takeover = any
             LEAST + "[listener two]\nendpoint = tcp:1936\ntls_max = 1.2",
             (
                 "site.ini:6: [listener two] tls_max: means nothing:"
-                " serve names neither rtmps nor rtmpts"
+                " serve names neither https nor rtmps nor rtmpts"
             ),
         ),
         (

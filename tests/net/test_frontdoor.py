@@ -199,7 +199,11 @@ def test_leaving_closes() -> None:
 @pytest.mark.parametrize(
     ("house", "first", "words"),
     [
-        (House(Speech.RTMP), b"\x16", "TLS is not served by listener main.*add rtmps or rtmpts"),
+        (
+            House(Speech.RTMP),
+            b"\x16",
+            "TLS is not served by listener main.*add rtmps, rtmpts or https",
+        ),
         (House(Speech.RTMP), b"\x06", "RTMPE is not served by listener main.*add rtmpe"),
         (House(Speech.TLS), b"\x03", "RTMP is not served by listener main, only TLS: use rtmps"),
         (House(Speech.RTMP, inside="TLS"), b"\x16", "TLS inside TLS is not served.*main$"),

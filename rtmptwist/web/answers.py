@@ -1,0 +1,164 @@
+"""
+Answers and errors of the pages for operators, and who may have them.
+
+Errors have one shape, that of RFC 9457. A change must come with `Content-Type: application/json`
+and either a bearer token or a header `X-Requested-With`: no page of another site can make a browser
+send any of these here without asking first, and nobody answers when it asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any, Final
+
+from twisted.web.server import Request
+
+from rtmptwist.auth.errors import Undecided, Wrong
+from rtmptwist.auth.operators import Operators
+from rtmptwist.net.listen import host_of
+
+BODY_SIZE: Final = 16 * 1024
+"Bytes of JSON in a request: a ban with its note has 1 KB."
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+
+
+class Problem(Exception):
+    """A request that is not answered as was hoped."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def answer(
+    request: Request, body: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK
+) -> bytes:
+    """Set status and headers; return the body."""
+    request.setResponseCode(status)
+    headers = request.responseHeaders
+    headers.setRawHeaders("Content-Type", [content_type])
+    headers.setRawHeaders("Content-Length", [str(len(body))])
+    headers.setRawHeaders("Cache-Control", ["no-store"])
+    headers.setRawHeaders("X-Content-Type-Options", ["nosniff"])
+    headers.setRawHeaders("Content-Security-Policy", ["default-src 'none'"])
+    return body
+
+
+def as_json(request: Request, value: object, status: HTTPStatus = HTTPStatus.OK) -> bytes:
+    """An answer in JSON."""
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return answer(request, body, "application/json", status)
+
+
+def as_problem(request: Request, problem: Problem) -> bytes:
+    """An error."""
+    value = {
+        "type": "about:blank",
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+    }
+    for name, values in problem.headers.items():
+        request.responseHeaders.setRawHeaders(name, values)
+    body = json.dumps(value, ensure_ascii=False).encode()
+    return answer(request, body, "application/problem+json", problem.status)
+
+
+async def admitted(request: Request, operators: Operators) -> str:
+    """
+    Whose request it is.
+
+    Raises:
+        Problem: nobody's who may.
+    """
+    address = host_of(request.getClientAddress())
+    authorization = _header(request, "Authorization")
+    try:
+        return await operators.who(address, authorization, local=is_local(request, address))
+    except Wrong as wrong:
+        detail = f"Who you are is not known here: {wrong}."
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": operators.schemes or ["Bearer"]}
+        ) from wrong
+    except Undecided as undecided:
+        detail = f"Try again later: {undecided}."
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": ["8"]}) from undecided
+
+
+def is_local(request: Request, address: str) -> bool:
+    """
+    Whether it was sent on this machine, to it: by no proxy, and by no page that calls itself so.
+
+    A web page may have its own name lead to 127.0.0.1 after it was loaded; but a browser still
+    says that name.
+    """
+    host = _header(request, "Host").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    try:
+        loopback = ip_address(address).is_loopback
+    except ValueError:  # a local socket: who may open it, its mode says
+        loopback = address == "unix"
+    headers = request.requestHeaders
+    return loopback and name in _LOCAL_NAMES and not any(map(headers.hasHeader, _FORWARDED))
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """
+    What a change says.
+
+    Raises:
+        Problem: it is no JSON object, or may come from somebody else's page.
+    """
+    check_change(request)
+    content_type = _header(request, "Content-Type").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A change needs Content-Type: application/json."
+        )
+    assert request.content is not None
+    data = request.content.read(BODY_SIZE + 1)
+    if len(data) > BODY_SIZE:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A change has {BODY_SIZE} bytes at most."
+        )
+    try:
+        value = json.loads(data.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        words = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {words}.") from error
+    if not isinstance(value, dict):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON object.")
+    return value
+
+
+def check_change(request: Request) -> None:
+    """
+    Whether a change may come from somebody else's page.
+
+    Raises:
+        Problem: it may.
+    """
+    token = _header(request, "Authorization").lower().startswith("bearer ")
+    if not token and not request.requestHeaders.hasHeader("X-Requested-With"):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "A change needs a bearer token or a header X-Requested-With, whatever it says.",
+        )
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _header(request: Request, name: str) -> str:
+    values = request.requestHeaders.getRawHeaders(name, [])
+    return str(values[0]) if len(values) == 1 else ""
