@@ -29,6 +29,7 @@ from rtmptwist.config.convert import Access, Login
 from rtmptwist.config.schema import App
 from rtmptwist.hooks.login import HttpLogin
 from rtmptwist.live.access import Action, Terms
+from rtmptwist.live.application import Application
 
 T = TypeVar("T")
 
@@ -106,7 +107,8 @@ class RuleBook:
         """
         checkers = [self._checker(login) for login in logins if login.kind != "loopback"]
         local = any(login.kind == "loopback" for login in logins)
-        return Operators(checkers, self.brake, loopback=local)
+        desk = Application("", App(name=""), self._reactor)
+        return Operators(checkers, self.brake, desk, loopback=local)
 
     def _login(self, app: App) -> LoginPort:
         checkers = [self._checker(login) for login in app.logins or ()]

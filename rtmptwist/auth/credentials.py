@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from twisted.cred.credentials import ICredentials, IUsernamePassword
@@ -34,14 +34,6 @@ class ICertificate(ICredentials):
     """A certificate that TLS has verified."""
 
 
-class Asker(Protocol):
-    """Who shows something, as far as checkers need to know."""
-
-    @property
-    def address(self) -> str:
-        """Where it comes from."""
-
-
 @implementer(IUsernamePassword)
 @dataclass(frozen=True, slots=True)
 class Password:
@@ -49,7 +41,7 @@ class Password:
 
     username: bytes
     password: bytes = field(repr=False)
-    visitor: Asker
+    visitor: Visitor
 
     def checkPassword(self, password: bytes | str) -> bool:
         """Cred's: whether it is this one."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from twisted.cred.credentials import IUsernamePassword
 
@@ -17,20 +16,21 @@ from rtmptwist.auth.checkers import Checker, InOrder
 from rtmptwist.auth.credentials import IToken, Password, Token, possible
 from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.passwords import normal
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Somebody who asks; where from is all that checkers need to know."""
-
-    address: str
+from rtmptwist.live.access import Visitor
+from rtmptwist.live.application import Application
 
 
 class Operators:
     """Those of one listener."""
 
-    def __init__(self, checkers: Sequence[Checker], brake: Brake, *, loopback: bool) -> None:
-        """`loopback`: whoever is on this machine needs no login."""
+    def __init__(
+        self, checkers: Sequence[Checker], brake: Brake, desk: Application, *, loopback: bool
+    ) -> None:
+        """
+        `desk`: what checkers are told that the login is for; `loopback`: whoever is on this machine
+        needs none.
+        """
+        self._desk = desk
         self._checkers = InOrder(checkers)
         self._brake = brake
         self._loopback = loopback
@@ -52,7 +52,7 @@ class Operators:
         """
         if not authorization and local and self._loopback:
             return "loopback"
-        credentials = _credentials(Operator(address), authorization)
+        credentials = _credentials(Visitor(address, self._desk), authorization)
         if credentials is None or not possible(credentials):
             raise Wrong("no login that can be one was shown")
         if not any(i.providedBy(credentials) for i in self._checkers.credentialInterfaces):
@@ -66,7 +66,7 @@ class Operators:
         return name
 
 
-def _credentials(operator: Operator, authorization: str) -> Password | Token | None:
+def _credentials(visitor: Visitor, authorization: str) -> Password | Token | None:
     scheme, _, rest = authorization.partition(" ")
     rest = rest.strip()
     if scheme.lower() == "bearer":
@@ -77,4 +77,4 @@ def _credentials(operator: Operator, authorization: str) -> Password | Token | N
         user, colon, word = base64.b64decode(rest, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return Password(normal(user), normal(word), operator) if colon else None
+    return Password(normal(user), normal(word), visitor) if colon else None
