@@ -54,6 +54,7 @@ def make_service(config: Config, reactor: Any) -> MultiService:
     return parent
 
 
+_USERS: Final = Access(proofs=frozenset({"users"}))
 _SIGNED: Final = Access(proofs=frozenset({"signed"}))
 "Who may publish where URLs come from a web site: there is nothing to type."
 
@@ -82,8 +83,9 @@ class Welcome(Service):
             return
         where = f"rtmp://localhost{'' if number == RTMP_PORT else f':{number}'}/{app.name}"
         self.log.info(
-            "OBS: Settings, Stream, Service: Custom, Server: {where}, Stream Key: {key}",
+            "OBS: Settings, Stream, Service: Custom, Server: {where}, Stream Key: {key}{login}",
             where=where,
+            login=", Use authentication: with a user of `logins`" if app.publish == _USERS else "",
             key=f"from `rtmptwist keys make {app.keys} test`" if app.keys else "test",
         )
         self.log.info("watch: ffplay {where}/test", where=where)

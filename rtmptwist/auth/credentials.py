@@ -96,16 +96,14 @@ def certificate(visitor: Visitor) -> Certificate | None:
 
 def possible(credentials: Plain) -> bool:
     """Whether they are worth a look: not empty, not endless, no bytes that names never have."""
-    match credentials:
-        case Password():
-            sizes = (credentials.username, USER_LENGTH), (credentials.password, PASSWORD_LENGTH)
-            return all(0 < len(word) <= most for word, most in sizes) and not re.search(
-                rb"[\x00-\x1f\x7f]", credentials.username
-            )
-        case Token():
-            return len(credentials.token) <= TOKEN_LENGTH
-        case Certificate():
-            return len(credentials.subject.encode()) <= USER_LENGTH
+    if isinstance(credentials, Token):
+        return len(credentials.token) <= TOKEN_LENGTH
+    if isinstance(credentials, Certificate):
+        return len(credentials.subject.encode()) <= USER_LENGTH
+    sizes = (credentials.username, USER_LENGTH), (credentials.password, PASSWORD_LENGTH)
+    return all(0 < len(word) <= most for word, most in sizes) and not re.search(
+        rb"[\x00-\x1f\x7f]", credentials.username
+    )
 
 
 def text_of(properties: Mapping[str, Value], *keys: str) -> str:

@@ -38,6 +38,7 @@ from rtmptwist.auth.passwords import USER_LENGTH, adobe_salt
 from rtmptwist.auth.proofs import came_from
 from rtmptwist.live.access import Action, Visitor
 from rtmptwist.live.errors import Refused
+from rtmptwist.wire.client import CLIENT_VERSION
 from rtmptwist.wire.status import StatusCode
 
 
@@ -126,14 +127,14 @@ class Logins:
 
     def _asks(self, visitor: Visitor) -> bool:
         """Whether it is of no use to let somebody in as a guest."""
-        encoder = _looks_like_encoder(visitor.properties)
-        wanted, other = self._ways[Action.PUBLISH], self._ways[Action.PLAY]
-        if not encoder:
-            wanted, other = other, wanted
-        if wanted.open(visitor.address) or wanted.users:
-            return not wanted.open(visitor.address)
+        address = visitor.address
+        wanted = [self._ways[action] for action in _seems_to_want(visitor.properties)]
+        if any(way.open(address) for way in wanted):
+            return False
+        if any(way.users for way in wanted):
+            return True
         # what it seems to want is not to be had at all
-        return other.users and not other.open(visitor.address)
+        return any(way.users and not way.open(address) for way in self._ways.values())
 
     def _need(self, visitor: Visitor) -> Refused:
         if self._scheme is not None:
@@ -197,10 +198,14 @@ class Logins:
         return refused.because(f"login failed: {why}")
 
 
-def _looks_like_encoder(properties: Mapping[str, Value]) -> bool:
-    """FFmpeg, OBS, GStreamer and librtmp say so when they publish; Flash never did."""
+def _seems_to_want(properties: Mapping[str, Value]) -> Sequence[Action]:
+    """FFmpeg, OBS, GStreamer and librtmp say at connect when they publish; Flash never did."""
     agent = text_of(properties, "flashVer")
-    return properties.get("type") == "nonprivate" or agent.startswith("FMLE")
+    if agent == CLIENT_VERSION:  # our own, which says so in any case
+        return Action.PUBLISH, Action.PLAY
+    if properties.get("type") == "nonprivate" or agent.startswith("FMLE"):
+        return (Action.PUBLISH,)
+    return (Action.PLAY,)
 
 
 _REJECTED: Final = StatusCode.CONNECT_REJECTED

@@ -23,7 +23,7 @@ from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from rtmptwist.auth.authmod import AdobeAnswer, Answer, LlnwAnswer
+from rtmptwist.auth.authmod import AdobeAnswer, Answer
 from rtmptwist.auth.credentials import Password
 from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile, entries, read_text
@@ -211,11 +211,10 @@ def _check(user: User | None, answer: Answer) -> None:
     Raises:
         Wrong: it does not fit, or there is none.
     """
-    match answer:
-        case AdobeAnswer():
-            option, known = "adobe", user.adobe[1] if user is not None and user.adobe else ""
-        case LlnwAnswer():
-            option, known = "llnw", user.llnw if user is not None else ""
+    if isinstance(answer, AdobeAnswer):
+        option, known = "adobe", user.adobe[1] if user is not None and user.adobe else ""
+    else:
+        option, known = "llnw", user.llnw if user is not None else ""
     fits = answer.fits(known.encode())
     if user is not None and not known:
         raise Wrong(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, text
 
 from rtmptwist.auth import challenges
-from rtmptwist.auth.challenges import LENGTH, Challenges
+from rtmptwist.auth.challenges import LENGTH, Challenges, kept_secret
 from rtmptwist.auth.errors import Busy
+from rtmptwist.auth.files import BadFile
 
 
 class Time:
@@ -114,3 +117,30 @@ def test_what_is_stable_tells_nothing(own: Challenges, time: Time) -> None:
     assert own.stable("salt", "alice") != own.stable("salt", "bob")
     assert own.stable("salt", "alice") != Challenges(b"another", time).stable("salt", "alice")
     assert len(own.stable("salt", "alice")) == 12
+
+
+# --------------------------------------------------------------------- the secret
+
+
+def test_the_secret_is_made_once_for_its_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "state"
+    secret = kept_secret(folder)
+    assert len(secret) == 32
+    (file,) = folder.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert kept_secret(folder) == secret
+
+
+@pytest.mark.parametrize("text", ["", "geheim", "0" * 63, "0" * 64 + "\n"])
+def test_a_secret_that_is_none_is_made_anew(tmp_path: Path, text: str) -> None:
+    (tmp_path / "challenges.secret").write_text(text)
+    secret = kept_secret(tmp_path)
+    assert (tmp_path / "challenges.secret").read_text() == secret.hex()
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("")
+    with pytest.raises(BadFile, match="var: File exists"):
+        kept_secret(tmp_path / "var")
+    with pytest.raises(BadFile, match="var/state: Not a directory"):
+        kept_secret(tmp_path / "var" / "state")

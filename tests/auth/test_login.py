@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis.strategies import dictionaries, sampled_from, text
-from twisted.cred.credentials import IUsernamePassword
-from twisted.internet.defer import Deferred, fail
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 
 from rtmptwist.amf.values import Value
@@ -19,7 +19,7 @@ from rtmptwist.auth import challenges as challenges_module
 from rtmptwist.auth.authmod import SCHEMES
 from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.challenges import Challenges
-from rtmptwist.auth.checkers import CertificateName, Checker, from_plugin
+from rtmptwist.auth.checkers import BadChecker, CertificateName, Checker, from_plugin
 from rtmptwist.auth.errors import Undecided
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.login import Logins, Way
@@ -30,6 +30,7 @@ from rtmptwist.live.access import Action, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import parse_connect
+from rtmptwist.wire.client import CLIENT_VERSION
 from tests.support.live import Settings
 from tests.support.logins import SALT, Encoder, Threads, password_file, user
 from tests.support.logs import Logs
@@ -162,6 +163,7 @@ def test_those_who_get_nowhere_without_are_asked(
         ({"type": "nonprivate"}, True),  # librtmp, GStreamer
         ({"flashVer": "FMLE/3.0 (compatible; Lavf63.1.102)"}, True),
         ({"flashVer": "LNX 9,0,124,2"}, False),
+        ({"flashVer": CLIENT_VERSION, "type": "nonprivate"}, False),
         ({"flashVer": 7.0, "type": None}, False),
         ({}, False),
     ],
@@ -187,6 +189,14 @@ def test_whom_a_challenge_is_of_no_use_is_told_in_words(tmp_path: Path) -> None:
         "live needs a login: ?token=TOKEN after the application in the server's URL or a client"
         " certificate."
     )
+
+
+def test_where_nothing_can_be_said_in_words() -> None:
+    class Hashed:
+        credentialInterfaces = (IUsernameHashedPassword,)
+
+    said = Door(Checker("hashed", Hashed()), scheme="none").says()
+    assert said == "live needs a login: see its manual."
 
 
 def test_the_log_hears_of_it_in_words(door: Door) -> None:
@@ -418,6 +428,20 @@ def test_checkers_that_say_nothing(logs: Logs, avatar: object) -> None:
     door = Door(Checker("absurd", Absurd(avatar)))
     assert door.refusal("live?user=alice&password=geheim").reason == "absurd failed"
     assert len(logs.forgive()) == 1
+
+
+def test_who_leaves_is_forgotten(logs: Logs) -> None:
+    waiting: Deferred[bytes] = Deferred()
+    asking = Door(Checker("slow", Absurd(waiting))).asks("live?user=a&password=b")
+    asking.cancel()
+    assert isinstance(failure_of(asking), CancelledError)
+
+
+def test_plugins() -> None:
+    assert from_plugin("anonymous", "").kind == "anonymous"
+    with pytest.raises(BadChecker) as caught:
+        from_plugin("memory", "geheim")
+    assert "geheim" not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_checkers_that_do_not_wait() -> None:

@@ -122,6 +122,22 @@ def test_loose_permissions_are_told(passwd: Command, path: Path) -> None:
     assert f"rtmptwist: others may read {path}" in passwd("alice")
 
 
+@pytest.mark.parametrize("second", ["geheim", "Geheim"])
+def test_what_is_typed_must_be_the_same_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    typed = iter(["geheim", second])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+    if second == "geheim":
+        assert main(["passwd", str(path), "alice"]) == 0
+        assert read_users(path)[b"alice"].hash.matches(b"geheim")
+    else:
+        with pytest.raises(SystemExit, match="the two differ"):
+            main(["passwd", str(path), "alice"])
+        assert not path.exists()
+
+
 def test_a_terminal_is_asked_twice(path: Path) -> None:
     """And shows nothing of what is typed."""
     for words, status in (((b"geheim", b"geheim"), 0), ((b"geheim", b"Geheim"), 1)):
