@@ -15,6 +15,8 @@ from twisted.web.server import NOT_DONE_YET
 from rtmptwist.config.schema import Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.hooks import asking
 from rtmptwist.hooks.asking import NOT_NOW
+from rtmptwist.hooks.execution import ProgramCarrier
+from rtmptwist.hooks.program import Program
 from rtmptwist.net.netstream import Refusal
 from rtmptwist.site import Site, SiteError, check
 from tests.support.backend import Backend, Reply, backend, never, raw, says
@@ -38,12 +40,13 @@ def hook(name: str = "backend", on: str = "publish", **keys: Any) -> Hook:
 
 @asynccontextmanager
 async def asked_over_tls(
-    folder: Path, on: str = "publish", **keys: Any
+    folder: Path, on: str = "publish", *, scheme: str = "rtmp", **keys: Any
 ) -> AsyncIterator[tuple[Host, Backend]]:
-    """A server that asks another one, over TLS."""
+    """A server that asks another one, over TLS; `scheme`: how guests come."""
     async with backend(folder) as web:
         keys = {"url": web.url, "ca": web.ca, **keys}
-        async with serving(live(hooks=("backend",)), hooks=(hook(on=on, **keys),)) as host:
+        asked = (hook(on=on, **keys),)
+        async with serving(live(hooks=("backend",)), hooks=asked, scheme=scheme) as host:
             yield host, web
 
 
@@ -248,13 +251,14 @@ class Thinker:
         request.finish()
 
 
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmpt", "rtmpe"])
 @pytest.mark.parametrize("status", [204, 403])
-def test_media_waits_for_the_hook(status: int, tmp_path: Path) -> None:
+def test_media_waits_for_the_hook(status: int, scheme: str, tmp_path: Path) -> None:
     """Of a client that does not wait for its answer: nothing is early, and nothing is lost."""
 
     @reactor_test
     async def test() -> None:
-        async with asked_over_tls(tmp_path) as (host, web):
+        async with asked_over_tls(tmp_path, scheme=scheme) as (host, web):
             web.reply = thinker = Thinker()
             viewer = await host.play("show")
             publisher = await host.guest()
@@ -338,15 +342,21 @@ def test_a_program_decides() -> None:
     test()
 
 
-def test_a_program_that_thinks_too_long(tmp_path: Path) -> None:
+def programs_of(host: Host) -> set[Program]:
+    """What the only hook runs now."""
+    (only,) = host.site.hooks._hooks
+    carrier = only._carrier
+    assert isinstance(carrier, ProgramCarrier)
+    return carrier.programs._running
+
+
+def test_a_program_that_thinks_too_long() -> None:
     @reactor_test
     async def test() -> None:
-        run = ("sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 1000")
-        hooks = (hook(run=run, timeout=HASTY, retries=0),)
+        hooks = (hook(run=("sleep", "1000"), timeout=HASTY, retries=0),)
         async with serving(live(hooks=("backend",)), hooks=hooks) as host:
             assert (await refused(host.publish())).description == NOT_NOW
-            pid = await number_in(tmp_path / "pid")
-            await eventually(lambda: gone(pid))
+            await eventually(lambda: not programs_of(host))
 
     test()
 
