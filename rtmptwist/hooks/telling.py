@@ -97,7 +97,7 @@ class Telling:
     async def _persevere(self, question: Question) -> None:
         """Tell one thing, or give it up."""
         pause = FIRST_PAUSE
-        for left in range(self._effort.retries, -1, -1):
+        for left in range(self._effort.retries, -1, -1):  # pragma: no branch - the last returns
             try:
                 await self._tell(question)
             except NoAnswer as error:

@@ -302,8 +302,11 @@ def test_readme_s_back_end(started: Programs) -> None:
         assert (sending.wait() == 0) is allowed, sending.words()
         assert ("Ask Anna for a token." in sending.words()) is not allowed
     site.run.stop()
+    assert "Traceback" not in running.words()
+    assert "hook backend" not in site.log()
     said = running.output().decode().split("\n")
-    assert said[0].split() == ["publish", "show"]
+    assert said[0] == "publish show None"
+    assert said.count("disconnect None None") == 2
     assert any(re.fullmatch(r"publish_done show \d{5,}", line) for line in said)
     assert len([line for line in said if line.startswith("publish ")]) == 2
 
