@@ -97,6 +97,13 @@ def nested(depth: int) -> Message:
     return Message(MessageType.COMMAND, 0, 0, amf0.encode("x", 0.0, None) + value)
 
 
+def claiming(head: str, kind: MessageType = MessageType.COMMAND) -> bytes:
+    """A command with a value that says of itself how long it is."""
+    amf3 = b"\0" if kind is MessageType.COMMAND_AMF3 else b""
+    said = amf0.encode("x", 0.0, None) + bytes.fromhex(head)
+    return chunks(Message(kind, 0, 0, amf3 + said))
+
+
 def audio(payload: bytes, stream_id: int = 1) -> Message:
     return Message(MessageType.AUDIO, 0, stream_id, payload)
 
@@ -147,6 +154,24 @@ FLOODS: dict[str, tuple[bytes, Callable[[], Iterable[bytes]], str]] = {
     "a huge command": (CONNECT, lambda: [command("x", "y" * (2 << 20))], "of type 20 with"),
     "a huge connect": (HANDSHAKE, lambda: [command("connect", "y" * 70_000)], "of type 20 with"),
     "deep objects": (CONNECT, lambda: repeat(chunks(nested(100))), "nested too deep"),
+    "a text without end": (CONNECT, lambda: repeat(claiming("0c ffffffff")), "4294967295 bytes"),
+    "an array without end": (CONNECT, lambda: repeat(claiming("0a ffffffff")), "4294967295 values"),
+    "an array of 10 million": (CONNECT, lambda: repeat(claiming("0a 00989680 05 05")), "10000000"),
+    "a text of AMF3 without end": (
+        CONNECT,
+        lambda: repeat(claiming("11 06 ffffffff", MessageType.COMMAND_AMF3)),
+        "268435455 bytes",
+    ),
+    "an array of AMF3 without end": (
+        CONNECT,
+        lambda: repeat(claiming("11 09 ffffffff", MessageType.COMMAND_AMF3)),
+        "268435455 values",
+    ),
+    "a reference to nothing": (
+        CONNECT,
+        lambda: repeat(claiming("11 0a 10", MessageType.COMMAND_AMF3)),
+        "reference",
+    ),
     "unfinished messages": (
         PUBLISH,
         lambda: (chunks(audio(bytes(300)), number)[:140] for number in range(3, 60)),

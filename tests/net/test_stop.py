@@ -77,8 +77,8 @@ async def test_signals_end_the_process_with_status_0(number: signal.Signals) -> 
             site.run.process.send_signal(number)
             await viewer.until(lambda: viewer.gone)
             await publisher.until(lambda: publisher.gone)
-            assert site.run.wait(5.0) == 0
-            assert time.monotonic() - began < 2.0
+            assert site.run.wait() == 0
+            assert time.monotonic() - began < 4.5  # drain is 5 s
             assert heard == [["NetConnection.Connect.AppShutdown"]] * 2
             assert viewer.payloads == payloads([*headers()[1:], *gop(0)])
         assert f"{number.name}: the server stops" in site.log()
