@@ -107,6 +107,23 @@ class LimitedGate:
             raise
         return _Counted(self, account, seat)
 
+    def enter(self, request: Request) -> Seat:
+        """
+        Count somebody in who comes by the name of a stream, which may lead into another application
+        than the connection was made to.
+
+        Raises:
+            Refused: that one is full.
+        """
+        seat = Seat(self.places)
+        application = request.application
+        try:
+            self._take(seat, _Room(application, What.CONNECTIONS, Scope.ALL, ""))
+            self._take_by_address(seat, application, What.CONNECTIONS, request.visitor.address)
+        except Refused as refused:  # who is connected already has to read it as an answer
+            raise refusal(request, refused.status.description) from None
+        return seat
+
     def admit(self, request: Request, grant: Grant) -> Grant:
         """
         Count what somebody begins to do; the grant gives it back when it ends.
@@ -171,6 +188,8 @@ class _Counted:
         self._gate = gate
         self._account = account
         self._seat = seat
+        self._elsewhere: dict[Application, Seat] = {}
+        "Where the names of its streams have led."
 
     @property
     def name(self) -> str:
@@ -180,7 +199,10 @@ class _Counted:
     async def authorize(self, request: Request) -> Grant:
         """Allowed, and not too many."""
         grant = await self._account.authorize(request)
+        application, elsewhere = request.application, self._elsewhere
         try:
+            if application is not request.visitor.application and application not in elsewhere:
+                elsewhere[application] = self._gate.enter(request)
             return self._gate.admit(request, grant)
         except Refused as refused:
             grant.end(Usage(refused.status.description))
@@ -188,7 +210,8 @@ class _Counted:
 
     def left(self) -> None:
         """Count it out."""
-        self._seat.leave()
+        for seat in (self._seat, *self._elsewhere.values()):
+            seat.leave()
         self._account.left()
 
 

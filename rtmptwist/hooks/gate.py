@@ -12,11 +12,14 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from rtmptwist.auth.gate import GUEST
+from rtmptwist.auth.proofs import refusal
 from rtmptwist.hooks.chain import Chain, Consent, new_id, why
 from rtmptwist.hooks.events import Event
 from rtmptwist.hooks.question import Client, Question
 from rtmptwist.live.access import Account, Action, Gate, Grant, Request, Usage, Visitor
 from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
 
 _EVENTS: Final = {Action.PUBLISH: Event.PUBLISH, Action.PLAY: Event.PLAY}
 
@@ -43,7 +46,7 @@ class HookedGate:
         client = Client.of(visitor, secrets.randbits(53))  # a number that JavaScript can hold
         member = HookedAccount(self, account, client, self._clock)
         try:
-            await member.come(visitor)
+            await member.come(visitor.application, visitor.query, account.name)
         except BaseException:
             account.left()
             raise
@@ -91,27 +94,29 @@ class HookedAccount:
         self._inner = inner
         self._client = client
         self._clock = clock
-        self._since = clock.seconds()
-        self._consent: Consent | None = None
+        self._entered: dict[Application, tuple[float, Consent | None]] = {}
+        "Which applications it was let into, since when, and what their hooks said."
 
     @property
     def name(self) -> str:
         """As logs call it."""
         return self._inner.name
 
-    async def come(self, visitor: Visitor) -> None:
+    async def come(self, application: Application, query: Mapping[str, str], account: str) -> None:
         """
         Ask whether it may connect.
 
         Raises:
             Refused: it may not.
         """
-        self._consent = await self._gate.agree(
-            Event.CONNECT, self._client, self.name, visitor.application, visitor.query
-        )
+        since = self._clock.seconds()
+        consent = await self._gate.agree(Event.CONNECT, self._client, account, application, query)
+        self._entered[application] = since, consent
 
     async def authorize(self, request: Request) -> Grant:
         """What all agree to."""
+        if request.application not in self._entered:
+            await self._come_by_name(request)
         grant = await self._inner.authorize(request)
         try:
             consent = await self._gate.agree(
@@ -134,8 +139,17 @@ class HookedAccount:
             ended=(*grant.ended, consent.over),
         )
 
+    async def _come_by_name(self, request: Request) -> None:
+        """The name of a stream leads into another application, whose hooks were not asked yet."""
+        try:
+            # as a guest: the login was that of the application it had connected to
+            await self.come(request.application, request.query, GUEST)
+        except Refused as refused:  # who is connected already has to read it as an answer
+            raise refusal(request, refused.status.description) from refused
+
     def left(self) -> None:
         """The connection has ended."""
         self._inner.left()
-        if self._consent is not None:
-            self._consent.over(Usage("", self._clock.seconds() - self._since))
+        for since, consent in self._entered.values():
+            if consent is not None:
+                consent.over(Usage("", self._clock.seconds() - since))

@@ -29,6 +29,7 @@ from tests.support.memory import (
     SlowGate,
     Spectator,
     StrictGate,
+    host,
     serve_in_memory,
 )
 
@@ -75,7 +76,10 @@ class House:
         self.gate = LimitedGate(
             self.inner, defaultdict(lambda: limits), (ip_network("203.0.113.0/24"),), banned
         )
-        self.site = serve_in_memory(stream, gate=self.gate)
+        self.site = serve_in_memory(
+            gate=self.gate,
+            hosts=lambda clock: [host("", "live", "live/eu", clock=clock, settings=stream)],
+        )
 
     def refusal(self, attempt: Any) -> tuple[str, str]:
         """Code and words."""
@@ -113,6 +117,27 @@ def test_strangers_who_never_get_in_keep_nobody_out() -> None:
     house.inner.decide()
     assert "(max_connections = 1)" in house.refusal(stranger)[1]
     assert house.inner.left == 1
+
+
+@pytest.mark.parametrize("scope", ["connections", "connections_per_address"])
+def test_who_comes_by_the_name_of_a_stream_is_a_connection_too(scope: str) -> None:
+    house = House(most={scope: 1})
+    site = house.site
+    inside = site.client("rtmp://example.org/live/eu")
+    outside = site.client(address="192.0.2.2" if scope == "connections" else "203.0.113.1")
+    if scope == "connections_per_address":
+        site.play("eu/show", outside)  # not counted by address
+        outside = site.client("rtmp://example.org/live", "192.0.2.1")
+    code, words = house.refusal(site.stream(outside).play("eu/show"))
+    assert code == "NetStream.Play.Failed"
+    assert f"(max_{scope} = 1)" in words
+    inside.abort()
+    site.pump()
+    site.play("eu/show", outside)
+    site.play("eu/other", outside)  # it is one connection, whatever it does there
+    outside.abort()
+    site.pump()
+    site.client("rtmp://example.org/live/eu")
 
 
 def test_connections_of_an_account_wherever_it_comes_from() -> None:

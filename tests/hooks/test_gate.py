@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rtmptwist.auth.gate import GUEST
 from rtmptwist.hooks.answer import Answer, NoAnswer
 from rtmptwist.hooks.chain import Chain
 from rtmptwist.hooks.events import Event
@@ -19,7 +20,15 @@ from rtmptwist.wire.status import StatusCode
 from tests.net.test_connection import publishes, sends, wire_of
 from tests.support.live import Settings, gop, headers
 from tests.support.logs import Logs
-from tests.support.memory import MemorySite, OpenGate, Spectator, StrictGate, failure_of, result_of
+from tests.support.memory import (
+    MemorySite,
+    OpenGate,
+    Spectator,
+    StrictGate,
+    failure_of,
+    host,
+    result_of,
+)
 from tests.support.memory import serve_in_memory as serve
 from tests.support.questions import FakeCarrier, settings
 
@@ -109,6 +118,52 @@ def test_all_is_asked() -> None:
     assert (play.name, play.query) == ("show", {})
     assert connect.client == publish.client == play.client
     assert len({asked.id for asked in house.asked}) == 3
+
+
+def elsewhere(on: str) -> House:
+    """The hook is that of an application into which the names of streams may lead."""
+    house = House(asks(on=on))
+    house.site = serve(
+        gate=house.inner,
+        hosts=lambda clock: [host("", "live", "live/eu", clock=clock, settings=Settings(grace=0))],
+    )
+    (inside,) = (app for app in house.site.registry.applications() if app.name == "live/eu")
+    clock = house.site.clock
+    house.hooks = [Hook(asks(on=on), house.carriers[0], clock)]
+    chain = Chain(house.hooks, lambda: house.now)
+    factory: Any = house.site.factory
+    factory.gate = HookedGate(house.inner, {inside: chain}, clock, lambda: house.now)
+    return house
+
+
+def test_who_comes_by_the_name_of_a_stream_is_asked_for_once() -> None:
+    house = elsewhere("connect disconnect publish")
+    client = house.site.client()
+    assert house.asked == []
+    first = house.site.stream(client).publish("eu/show?token=1")
+    house.site.pump()
+    house.answer(None, None)
+    result_of(first)
+    second = house.site.stream(client).publish("eu/other")
+    house.site.pump()
+    house.answer(None)
+    result_of(second)
+    assert house.events == ["connect", "publish", "publish"]
+    connect = house.asked[0]
+    assert (connect.app, connect.account, connect.query) == ("live/eu", GUEST, {"token": "1"})
+    client.abort()
+    house.site.pump()
+    assert house.events == ["connect", "publish", "publish", "disconnect"]
+
+
+def test_who_may_not_connect_comes_by_no_name_either() -> None:
+    house = elsewhere("connect")
+    playing = house.site.stream().play("eu/show")
+    house.site.pump()
+    house.answer(Answer(allowed=False, reason="Ask Anna."))
+    refused = refusal(house, playing)
+    assert (refused.code, refused.description) == ("NetStream.Play.Failed", "Ask Anna.")
+    assert house.inner.questions == ["login live"]
 
 
 def test_only_what_it_wants_to_hear() -> None:
