@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from rtmptwist.auth.credentials import Certificate, ICertificate
 from rtmptwist.auth.errors import Undecided, Wrong
+from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.passwordfile import PasswordFile
 
 NAME_LENGTH: Final = 256
@@ -51,8 +52,16 @@ class InOrder:
 
     def salt(self, user: bytes) -> str | None:
         """What an Adobe challenge for this user must contain, if that matters to one of them."""
-        files = (each.checker for each in self._checkers if isinstance(each.checker, PasswordFile))
-        return next(filter(None, (file.salt(user) for file in files)), None)
+        return next(filter(None, (file.salt(user) for file in self._files)), None)
+
+    @property
+    def origin(self) -> str:
+        """Where salts come from: strangers' are to differ from one origin to the next as well."""
+        return next((str(file.path) for file in self._files), "")
+
+    @property
+    def _files(self) -> list[PasswordFile]:
+        return [each.checker for each in self._checkers if isinstance(each.checker, PasswordFile)]
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """Cred's: the user's name."""
@@ -102,6 +111,8 @@ def _name(avatar: object) -> str:
     name = avatar.decode() if isinstance(avatar, bytes) else avatar
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME_LENGTH):
         raise ValueError("a checker accepted a login without saying whose it is")
+    if name == GUEST:  # would be counted, banned and told in the log as nobody in particular
+        raise Wrong(f"{GUEST} is what guests are called")
     return name
 
 

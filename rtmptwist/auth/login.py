@@ -162,7 +162,9 @@ class Logins:
         failed = Refused(_REJECTED, scheme.failed(query))
         if not (user.isprintable() and 0 < len(user.encode()) <= USER_LENGTH):
             raise self._failed(visitor, failed, "no user can be called that")
-        salt = self._checkers.salt(user.encode()) or adobe_salt(challenges.stable("salt", user))
+        salt = self._checkers.salt(user.encode()) or adobe_salt(
+            challenges.stable("salt", self._checkers.origin, user)
+        )
         if "response" not in query:
             asked = scheme.ask(user, salt, challenges.new(*whom))
             raise Refused(_REJECTED, asked).because(f"challenged (authmod={scheme.name})")

@@ -27,6 +27,7 @@ from rtmptwist.auth.authmod import AdobeAnswer, Answer
 from rtmptwist.auth.credentials import Password
 from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile, entries, read_text
+from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.hashing import Hashing
 from rtmptwist.auth.passwords import DEFAULT, USER_LENGTH, BadHash, PasswordHash, normal
 
@@ -70,6 +71,8 @@ def checked_user(text: str) -> str:
     name = normal(text).decode()
     if not name or not name.isprintable() or re.search(r"[\s:&?/@#]", name):
         raise BadLine("a user's name may contain no blanks and none of : & ? / @ #")
+    if name == GUEST:
+        raise BadLine(f"nobody can be called {GUEST}, as guests are")
     if len(name.encode()) > USER_LENGTH:
         raise BadLine(f"a user's name may have {USER_LENGTH} bytes")
     return name
@@ -153,6 +156,11 @@ class PasswordFile:
         self._secret = os.urandom(32)
         self._right: dict[bytes, tuple[PasswordHash, float]] = {}
         "Passwords that were right, by a keyed hash, with what they fitted and until when."
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def salt(self, user: bytes) -> str | None:
         """What an Adobe challenge for this user must contain, if that matters."""

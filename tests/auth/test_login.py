@@ -22,6 +22,7 @@ from rtmptwist.auth.challenges import Challenges
 from rtmptwist.auth.checkers import BadChecker, CertificateName, Checker, from_plugin
 from rtmptwist.auth.errors import Undecided
 from rtmptwist.auth.files import SecretFile
+from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.login import Logins, Way
 from rtmptwist.auth.passwordfile import PasswordFile
 from rtmptwist.auth.passwords import adobe_salt
@@ -274,15 +275,35 @@ def test_nobody_can_be_called_that(door: Door, name: str) -> None:
         assert refused.reason == "login failed: no user can be called that"
 
 
+def salt(door: Door, name: str) -> str:
+    """What somebody is challenged with."""
+    return door.says(f"live?authmod=adobe&user={name}").partition("&salt=")[2].partition("&")[0]
+
+
+def test_salts_do_not_tell_in_which_application_somebody_is_known(
+    people: Checker, tmp_path: Path
+) -> None:
+    """Who is in one file only has two salts, and so has whoever is in none."""
+    file = password_file(tmp_path / "others", user("carol"))
+    others = Door(Checker("file", PasswordFile(file, Threads(), lambda: 0.0)))
+    more = Door(people, MEMORY)
+    for name in ("alice", "bob", "carol", "nobody"):
+        assert salt(Door(people), name) == salt(more, name) != salt(others, name)
+
+
+def test_nobody_can_be_called_as_guests_are() -> None:
+    """They would be counted, banned and told in the log as nobody in particular."""
+    door = Door(Checker("certificate", CertificateName()))
+    refused = door.refusal(certificate=GUEST)
+    assert refused.reason == f"login failed: {GUEST} is what guests are called"
+
+
 def test_unknown_users_are_challenged_as_known_ones(people: Checker) -> None:
     door = Door(people)
-
-    def salt(name: str) -> str:
-        return door.says(f"live?authmod=adobe&user={name}").partition("&salt=")[2].partition("&")[0]
-
-    assert salt("alice") == SALT
-    assert salt("bob") == salt("bob") != salt("nobody") == salt("nobody")
-    assert {len(salt(name)) for name in ("alice", "bob", "nobody")} == {len(adobe_salt(bytes(12)))}
+    assert salt(door, "alice") == SALT
+    assert salt(door, "bob") == salt(door, "bob") != salt(door, "nobody") == salt(door, "nobody")
+    found = {len(salt(door, name)) for name in ("alice", "bob", "nobody")}
+    assert found == {len(adobe_salt(bytes(12)))}
     answers = [
         door.says("live" + door.challenge(Encoder(name, b"Geheim")))
         for name in ("alice", "bob", "nobody")

@@ -82,6 +82,7 @@ HASH = f"$scrypt$ln=2,r=8,p=1$c2FsdHNhbHQ${'A' * 43}"
             "the password of alice is no scrypt hash ($scrypt$ln=15,r=8,p=1$salt$hash)",
         ),
         (f":{HASH}", "a user's name may contain no blanks and none of : & ? / @ #"),
+        (f"anyone:{HASH}", "nobody can be called anyone, as guests are"),
         (f"al ice:{HASH}", "a user's name may contain no blanks and none of : & ? / @ #"),
         (f"al\0ice:{HASH}", "a user's name may contain no blanks and none of : & ? / @ #"),
         (f"{'a' * 65}:{HASH}", "a user's name may have 64 bytes"),
