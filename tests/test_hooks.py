@@ -53,7 +53,7 @@ async def asked_over_tls(
 # ---- what can be answered
 
 
-def test_yes(tmp_path: Path) -> None:
+def test_yes(tmp_path: Path, logs: Logs) -> None:
     @reactor_test
     async def test() -> None:
         async with asked_over_tls(tmp_path, "connect publish play done") as (host, web):
@@ -75,6 +75,7 @@ def test_yes(tmp_path: Path) -> None:
             assert web.of("play_done")[0]["bytes"] > done["bytes"]
 
     test()
+    assert [line for line in logs.about("actory") if "HTTP11" in line] == []
 
 
 def test_no(tmp_path: Path) -> None:

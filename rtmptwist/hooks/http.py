@@ -298,6 +298,8 @@ class _Way:
         self._clock = clock
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        factory: Any = protocolFactory
+        factory.noisy = False  # else the log has two lines for each connection
         connecting: Deferred[Any] = self._endpoint.connect(_Lines(protocolFactory, self._clock))
         return connecting.addCallback(lambda line: line.wrappedProtocol)
 
