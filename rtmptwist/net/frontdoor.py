@@ -22,10 +22,16 @@ from typing import Any, Final
 from typing import Protocol as Port
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IProtocol,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.refusals import Reason
@@ -107,6 +113,7 @@ class FrontDoor(Factory):
         return Visitor(self)
 
 
+@implementer(IHandshakeListener)
 class Visitor(Protocol):
     """A connection of which we do not know yet what it speaks; then a mere sign on that door."""
 
@@ -120,12 +127,19 @@ class Visitor(Protocol):
 
         self.since = door.clock.seconds()
         self._inner: IProtocol | None = None
+        self._shaken = door.inside != "TLS"
+        "There is no TLS handshake left to be done."
+
         self._ended = False
         "By us."
 
     def connectionMade(self) -> None:
         """Twisted: somebody is there."""
         self._admit()
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: that of TLS."""
+        self._shaken = True
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: the first bytes; the later ones do not come this way."""
@@ -177,9 +191,11 @@ class Visitor(Protocol):
     def sweep(self, now: float) -> None:
         """Once a second: is it ever going to say something?"""
         if self._inner is None and now - self.since > self._door.patience:
+            what = "it said nothing for" if self._shaken else "no TLS handshake within"
             self.log.info(
-                "{address} said nothing for {patience:g} s",
+                "{address} left: {what} {patience:g} s",
                 address=self.address,
+                what=what,
                 patience=self._door.patience,
             )
             self._abort()

@@ -333,11 +333,15 @@ def in_words(failure: Failure, transport: object = None, *, client: bool = False
     return str(message)
 
 
+_NO_COMMON_VERSION: Final = (
+    "the {peer} speaks no version that we do: 1.2 and, unless tls_max is lower, 1.3"
+)
+
 _WORDS: Final = {
     "wrong version number": "what came is not TLS, rather RTMP or HTTP without it",
     "http request": "what came is HTTP without TLS: use https://",
-    "unsupported protocol": "the {peer} speaks no version that we do: 1.2 and, unless tls_max is"
-    " lower, 1.3",
+    "unsupported protocol": _NO_COMMON_VERSION,
+    "version too low": _NO_COMMON_VERSION,
     "alert protocol version": "the {peer} speaks none of our versions",
     "no shared cipher": "the {peer} knows none of our ciphers",
     "alert handshake failure": "the {peer} knows none of our ciphers, or wants a certificate",

@@ -6,7 +6,6 @@ new, and the streams that run notice nothing.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,11 @@ import pytest
 from tests.support.pki import Signed
 from tests.support.programs import (
     IN_A_HURRY,
-    PATIENCE,
     SAMPLES,
     Programs,
     Site,
     ffmpeg9,
+    looped,
     packets,
     publisher,
     serve,
@@ -44,13 +43,7 @@ certificate = {certificate}
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A minute of it."""
-    path = tmp_path_factory.mktemp("film") / "film.flv"
-    command = [
-        ffmpeg9(), "-v", "error", "-nostdin", "-stream_loop", "5",
-        "-i", str(SAMPLES / "h264-b-aac.flv"), "-c", "copy", str(path),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, timeout=PATIENCE)
-    return path
+    return looped(SAMPLES / "h264-b-aac.flv", tmp_path_factory.mktemp("film") / "film.flv", 6)
 
 
 @pytest.fixture
@@ -104,7 +97,6 @@ class Stage:
 
     def end(self) -> None:
         """Everybody has seen everything."""
-        assert self._source.running
         self._source.finish()
         assert self._publisher.wait() == 0, self._publisher.words()
         expected = by_stream(packets(ffmpeg9(), self._film))

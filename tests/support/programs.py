@@ -235,6 +235,16 @@ def packets(ffmpeg: str, source: str | Path) -> list[Packet]:
     return parse_packets(done.stdout)
 
 
+def looped(source: Path, target: Path, times: int) -> Path:
+    """Write a longer file: the same so many times, one after the other."""
+    command = [
+        ffmpeg9(), "-v", "error", "-nostdin", "-stream_loop", str(times - 1),
+        "-i", str(source), "-c", "copy", str(target),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, timeout=PATIENCE)
+    return target
+
+
 def parse_packets(output: bytes) -> list[Packet]:
     """The lines of FFmpeg's framemd5."""
     lines = output.decode().splitlines()

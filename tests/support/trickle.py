@@ -15,6 +15,9 @@ PIECE: Final = 450
 PAUSE: Final = 0.02
 "Seconds."
 
+RESERVE: Final = 20_000
+"Bytes that come at the very end, however long that is in coming."
+
 
 class Trickle:
     """A named pipe and the thread that fills it. A program reads `path` as it would a file."""
@@ -29,11 +32,6 @@ class Trickle:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    @property
-    def running(self) -> bool:
-        """Whether there is still something to come in small pieces."""
-        return self._thread.is_alive()
-
     def finish(self) -> None:
         """Let the rest come."""
         self._hurry.set()
@@ -41,10 +39,10 @@ class Trickle:
 
     def _run(self) -> None:
         with suppress(BrokenPipeError), self.path.open("wb", buffering=0) as pipe:
-            pipe.write(self._data[: self._first])
-            at = self._first
-            while at < len(self._data) and not self._hurry.wait(PAUSE):
-                at += pipe.write(self._data[at : at + PIECE])
+            at = pipe.write(self._data[: self._first])
+            while not self._hurry.wait(PAUSE):
+                if at < len(self._data) - RESERVE:
+                    at += pipe.write(self._data[at : at + PIECE])
             while at < len(self._data):
                 at += pipe.write(self._data[at:])
 
