@@ -8,6 +8,7 @@ import pytest
 from twisted.internet.error import ConnectionClosed
 
 from rtmptwist.config.load import load
+from rtmptwist.hooks.login import HttpLogin
 from rtmptwist.net.client import Refusal
 from rtmptwist.site import Site, SiteError, check
 from tests.support.logins import password_file, user
@@ -171,6 +172,15 @@ def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "site.ini").write_text(FILE)
     with pytest.raises(SiteError, match=r"\[app live\] .*/var: File exists"):
         Site(load(tmp_path / "site.ini"), ImpatientReactor())
+
+
+def test_a_web_server_is_not_asked_before_somebody_comes(tmp_path: Path) -> None:
+    text = FILE.replace("memory:alice:geheim", "http:https://example.org/login")
+    (tmp_path / "site.ini").write_text(text)
+    check(load(tmp_path / "site.ini"))
+    site = Site(load(tmp_path / "site.ini"), ImpatientReactor())
+    assert [type(service) for service in site.services] == [HttpLogin]
+    assert site.reactor.tcpClients == []
 
 
 def test_applications_that_describe_a_login_alike_share_it(tmp_path: Path) -> None:

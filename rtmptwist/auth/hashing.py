@@ -27,7 +27,7 @@ from rtmptwist.live.networks import place
 T = TypeVar("T")
 
 WAITING: Final = 512
-"Passwords of all addresses that wait for their turn."
+"Passwords of all addresses that wait for their turn. Who has most makes room for others."
 
 WAITING_PER_PLACE: Final = 64
 "Of one address: six seconds of its own, or a school whose encoders all start at once."
@@ -63,11 +63,11 @@ class Turns:
             self._next()
 
     async def _wait(self, where: str) -> None:
+        if len(self._waiting.get(where, ())) >= WAITING_PER_PLACE:
+            raise Busy(f"{WAITING_PER_PLACE} logins from {where} wait already")
+        if self._count >= WAITING:
+            self._make_room(where)
         queue = self._waiting.setdefault(where, deque())
-        if len(queue) >= WAITING_PER_PLACE or self._count >= WAITING:
-            if not queue:
-                del self._waiting[where]
-            raise Busy(f"{len(queue)} logins from {where} and {self._count} in all wait already")
 
         def leave(turn: Deferred[None]) -> None:
             queue.remove(turn)
@@ -79,6 +79,20 @@ class Turns:
         queue.append(turn)
         self._count += 1
         await turn
+
+    def _make_room(self, where: str) -> None:
+        """
+        For one more: whoever waits behind most of its own leaves.
+
+        Raises:
+            Busy: nobody has more waiting than this place then had.
+        """
+        most = max(self._waiting.values(), key=len)
+        if len(most) <= len(self._waiting.get(where, ())) + 1:
+            raise Busy(f"{self._count} logins wait already")
+        turn = most.pop()  # more than one, so that the queue stays
+        self._count -= 1
+        turn.errback(Busy(f"{self._count} logins wait already, most of them from its address"))
 
     def _next(self) -> None:
         if not self._waiting:

@@ -150,6 +150,7 @@ class Logins:
 
     async def _shown(self, visitor: Visitor, credentials: Plain) -> str:
         failed = Refused(_REJECTED, "The login is wrong.")
+        await self._slow_down(visitor)
         if not possible(credentials):
             raise self._failed(visitor, failed, "what was shown can be no login")
         return await self._login(visitor, credentials, failed)
@@ -161,6 +162,7 @@ class Logins:
         whom = scheme.name, application.host, application.name, user
         failed = Refused(_REJECTED, scheme.failed(query))
         if not (user.isprintable() and 0 < len(user.encode()) <= USER_LENGTH):
+            await self._slow_down(visitor)
             raise self._failed(visitor, failed, "no user can be called that")
         salt = self._checkers.salt(user.encode()) or adobe_salt(
             challenges.stable("salt", self._checkers.origin, user)
@@ -169,6 +171,7 @@ class Logins:
             asked = scheme.ask(user, salt, challenges.new(*whom))
             raise Refused(_REJECTED, asked).because(f"challenged (authmod={scheme.name})")
         answer = scheme.answer(query, salt, text_of(visitor.properties, "app"))
+        await self._slow_down(visitor)
         if not challenges.fresh(answer.challenge, *whom):
             raise self._failed(visitor, failed, "no answer to a challenge of the last minute")
         name = await self._login(visitor, answer, failed)
@@ -182,10 +185,6 @@ class Logins:
 
     async def _login(self, visitor: Visitor, credentials: Plain | Answer, failed: Refused) -> str:
         try:
-            await self._brake.wait(visitor.address)
-        except Busy as busy:
-            raise Refused(_REJECTED, _SLOWED_DOWN).because(str(busy)) from busy
-        try:
             user: Any
             _, user, _ = await self._portal.login(credentials, None, IUser)
         except Wrong as wrong:
@@ -194,6 +193,13 @@ class Logins:
             raise Refused(_REJECTED, _LATER).because(str(undecided)) from undecided
         name: str = user.name
         return name
+
+    async def _slow_down(self, visitor: Visitor) -> None:
+        """Before anything is looked at that can be wrong."""
+        try:
+            await self._brake.wait(visitor.address)
+        except Busy as busy:
+            raise Refused(_REJECTED, _SLOWED_DOWN).because(str(busy)) from busy
 
     def _failed(self, visitor: Visitor, refused: Refused, why: str) -> Refused:
         self._brake.failed(visitor.address)

@@ -108,14 +108,32 @@ def test_who_leaves_waits_no_more(queue: Queue) -> None:
     assert queue.turns._count == 0
 
 
-def test_few_of_an_address_wait(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "WAITING", WAITING_PER_PLACE + 1)
+def test_few_of_an_address_wait(queue: Queue) -> None:
     for _ in range(1 + WAITING_PER_PLACE):
         queue.work("192.0.2.1")
     assert isinstance(failure_of(queue.work("192.0.2.1")), Busy)
     assert not queue.work("192.0.2.2").called
-    assert isinstance(failure_of(queue.work("192.0.2.3")), Busy)
-    assert len(queue.turns._waiting) == 2
+
+
+def test_who_has_most_waiting_makes_room(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a few addresses send, others are not refused for it."""
+    monkeypatch.setattr(hashing, "WAITING", 4)
+    queue.work("192.0.2.1")
+    many = [queue.work("192.0.2.1", f"a{number}") for number in range(4)]
+    first = queue.work("192.0.2.2", "b")
+    assert isinstance(failure_of(many[3]), Busy)
+    second = queue.work("2001:db8::1", "c")
+    assert isinstance(failure_of(many[2]), Busy)
+    assert isinstance(failure_of(queue.work("192.0.2.1")), Busy)
+    assert isinstance(failure_of(queue.work("192.0.2.2")), Busy)
+    third = queue.work("192.0.2.3", "d")
+    assert isinstance(failure_of(many[1]), Busy)
+    assert isinstance(failure_of(queue.work("192.0.2.4")), Busy)
+    assert queue.turns._count == 4
+    for _ in range(5):
+        queue.end()
+    assert queue.begun == ["192.0.2.1", "a0", "b", "c", "d"]
+    assert [result_of(each) for each in (many[0], first, second, third)] == [None] * 4
 
 
 def _thread() -> tuple[int, int]:

@@ -486,6 +486,30 @@ def test_who_fails_again_and_again_waits(door: Door) -> None:
     assert [result_of(each) for each in held] == ["alice"] * 8
 
 
+@pytest.mark.parametrize(
+    "app",
+    [
+        "live?user=alice&password=falsch",
+        "live?user=alice&password=",
+        f"live?user=alice&password={'x' * 1000}",
+        "live?authmod=adobe&user=alice&response=x",
+        "live?authmod=llnw&user=alice&nonce=x&response=x",
+        "live?authmod=adobe&user=",
+        "live?authmod=adobe&user=&response=x",
+    ],
+)
+def test_whatever_is_wrong_is_slowed_down(door: Door, app: str) -> None:
+    """Or it would be a way to keep the server busy."""
+    for _ in range(20):
+        door.brake.failed("192.0.2.1")
+    held = [door.asks(app) for _ in range(8)]
+    assert not any(each.called for each in held)
+    assert door.says(app).startswith("Too many logins")
+    door.clock.advance(8)
+    for each in held:
+        assert isinstance(failure_of(each), Refused)
+
+
 def test_wrong_answers_count_as_well(door: Door) -> None:
     for _ in range(6):
         door.says("live" + door.challenge(Encoder(password=b"Geheim")))
