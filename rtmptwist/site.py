@@ -57,7 +57,7 @@ from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.rules import RuleBook, limits_of
-from rtmptwist.web import health, metrics, rtmpt
+from rtmptwist.web import api, health, metrics, rtmpt
 from rtmptwist.web.site import Mount
 from rtmptwist.web.site import Site as WebSite
 from rtmptwist.wire.limits import Limits
@@ -385,6 +385,7 @@ class Site:
             mounts.append(
                 partial(metrics.mount, house=self, operators=operators, most_streams=most)
             )
+            mounts.append(partial(api.mount, house=self, operators=operators))
         return mounts
 
     def _tunnels(self, tunnelled: FrontDoor) -> Tunnels:

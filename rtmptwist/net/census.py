@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hmac
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rtmptwist.live.access import Action
@@ -169,8 +171,11 @@ def viewers_of(stream: LiveStream) -> list[ServerConnection]:
 class Census:
     """All connections together, those that are gone included."""
 
-    def __init__(self, registry: Registry, now: float) -> None:
+    def __init__(
+        self, registry: Registry, now: float, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self.since = now
+        self._secret = random(16)
         self._registry = registry
         self._bytes_in, self._bytes_out = Rates(now), Rates(now)
 
@@ -178,6 +183,11 @@ class Census:
         """Those that speak RTMP now, the oldest first."""
         found = [c for c in self._registry.connections if isinstance(c, ServerConnection)]
         return sorted(found, key=lambda connection: connection.id)
+
+    def stream_id(self, application: Application, name: str) -> str:
+        """What a stream is called where its name must not be told; the same while we run."""
+        words = f"{application.host}\n{application.name}\n{name}".encode()
+        return hmac.digest(self._secret, words, "sha256").hex()[:16]
 
     def sweep(self, now: float) -> None:
         """Once a second: how much was there until now?"""

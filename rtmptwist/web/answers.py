@@ -45,8 +45,9 @@ def answer(
     """Set status and headers; return the body."""
     request.setResponseCode(status)
     headers = request.responseHeaders
-    headers.setRawHeaders("Content-Type", [content_type])
-    headers.setRawHeaders("Content-Length", [str(len(body))])
+    if status is not HTTPStatus.NO_CONTENT:
+        headers.setRawHeaders("Content-Type", [content_type])
+        headers.setRawHeaders("Content-Length", [str(len(body))])
     headers.setRawHeaders("Cache-Control", ["no-store"])
     headers.setRawHeaders("X-Content-Type-Options", ["nosniff"])
     headers.setRawHeaders("Content-Security-Policy", ["default-src 'none'"])

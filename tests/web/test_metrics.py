@@ -14,72 +14,12 @@ from twisted.internet.task import Clock
 from rtmptwist.live.refusals import Reason
 from rtmptwist.web.metrics import gather
 from tests.support.live import gop, headers
-from tests.support.web import Answer, Wire, request
-from tests.test_service import House
+from tests.support.manned import Manned
+from tests.support.web import Answer, request
 
 pytestmark = pytest.mark.usefixtures("logs")
 
-HERE = IPv4Address("TCP", "127.0.0.1", 50_000)
-FILE = """
-[server]
-state = {0}/state
-stream_metrics = 1
-
-[listener main]
-endpoint = tcp:1935:interface=127.0.0.1
-
-[listener admin]
-endpoint = tcp:8080:interface=127.0.0.1
-serve = http
-api = loopback
-
-[listener outside]
-endpoint = tcp:8081
-serve = http, rtmpt
-
-[app live]
-publish = anyone
-grace = 0
-
-[vhost a.example]
-"""
-
-
 LABELS = ("vhost", "application", "variant", "stream", "state", "reason")
-
-
-class Manned(House):
-    """A server with a port for operators."""
-
-    def __init__(self, folder: Path, text: str = FILE) -> None:
-        super().__init__(folder, text.format(folder))
-        self.start()
-
-    def wire(self, listener: int = 1, peer: IPv4Address = HERE) -> Wire:
-        return Wire(self.listeners[listener].factory, peer)  # type: ignore[arg-type]
-
-    def get(
-        self,
-        path: str,
-        *lines: str,
-        listener: int = 1,
-        peer: IPv4Address = HERE,
-        method: str = "GET",
-        body: bytes = b"",
-        host: str = "localhost:8080",
-    ) -> Answer:
-        wire = self.wire(listener, peer)
-        data = request(path, body, *lines, method=method)
-        wire.say(data.replace(b"Host: example.org", f"Host: {host}".encode()))
-        self.reactor.advance(0)
-        (answer,) = wire.hear()
-        wire.lose()
-        return answer
-
-    def close(self) -> None:
-        self.stop()
-        self.pass_time(5)
-        assert self.reactor.calls == []
 
 
 class Busy(Clock):

@@ -1,0 +1,331 @@
+"""
+What the API shows: each kind of thing as a dictionary, and how it is made.
+
+The document of the API is made from these types. Names of streams are as logs have them, cut if
+they may be secrets; streams are told apart by their `id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypedDict
+
+from rtmptwist import __version__
+from rtmptwist.auth.bans import Ban
+from rtmptwist.live.application import Application
+from rtmptwist.live.meters import Speed, StreamMeter
+from rtmptwist.live.names import redacted
+from rtmptwist.live.stream import LiveStream
+from rtmptwist.media.details import Details
+from rtmptwist.net.census import ConnectionMeter, UseMeter, publisher_of
+from rtmptwist.web.house import House
+
+
+class RateView(TypedDict):
+    """Per second, over so many of the last seconds."""
+
+    over_1s: float
+    over_10s: float
+    over_60s: float
+
+
+class ServerView(TypedDict):
+    """The server as a whole."""
+
+    version: str
+    since: str
+    uptime: float
+    ready: bool
+    connections: int
+    connections_made: int
+    by_variant: dict[str, int]
+    clients: int
+    addresses: int
+    streams: int
+    viewers: int
+    bytes_in: int
+    bytes_out: int
+    bitrate_in: RateView
+    bitrate_out: RateView
+    refused: dict[str, int]
+    bans: int
+
+
+class ApplicationView(TypedDict):
+    """An application. Sums are over the streams that it has now; bytes over all it ever had."""
+
+    vhost: str
+    name: str
+    streams: int
+    live: int
+    viewers: int
+    bytes_in: int
+    bytes_out: int
+    skipped: int
+    bitrate_in: RateView
+    bitrate_out: RateView
+
+
+class TrackView(TypedDict):
+    """A track of a stream, as its headers say. Null: they do not."""
+
+    kind: str
+    number: int
+    codec: str
+    parameters: str | None
+    profile: str | None
+    level: str | None
+    width: int | None
+    height: int | None
+    sample_rate: int | None
+    channels: int | None
+
+
+class StreamView(TypedDict):
+    """A stream. Times in seconds, rates in bits or pictures per second."""
+
+    id: str
+    vhost: str
+    application: str
+    name: str
+    state: str
+    publisher: int | None
+    viewers: int
+    lagging: int
+    messages: int
+    bytes_in: int
+    bytes_out: int
+    dropped: int
+    skipped: int
+    frames: int
+    bitrate_in: RateView
+    bitrate_out: RateView
+    frame_rate: RateView
+    keyframe_interval: float | None
+    skew: float | None
+    window_bytes: int
+    window_messages: int
+    window_duration: float
+    tracks: list[TrackView]
+
+
+class UseView(TypedDict):
+    """What a connection does with one message stream: `publish` or `play`."""
+
+    action: str
+    message_stream: int
+    stream: str
+    name: str
+    account: str
+    since: str
+    state: str | None
+    messages: int | None
+    bytes: int
+    dropped: int
+    skips: int | None
+    queue_bytes: int | None
+    queue_age: float | None
+    first_frame: float | None
+
+
+class ConnectionView(TypedDict):
+    """A connection. Null: not known, or not yet."""
+
+    id: int
+    address: str
+    peer: str
+    variant: str
+    handshake: str | None
+    state: str
+    vhost: str | None
+    application: str | None
+    account: str | None
+    agent: str | None
+    certificate: str | None
+    since: str
+    bytes_in: int
+    bytes_out: int
+    bitrate_in: RateView
+    bitrate_out: RateView
+    waiting: int
+    stalls: int
+    round_trip: float | None
+    retransmitted: int | None
+    uses: list[UseView]
+
+
+class BanView(TypedDict):
+    """A ban."""
+
+    kind: str
+    who: str
+    since: str
+    until: str | None
+    note: str
+
+
+def when(seconds: float) -> str:
+    """A time, by RFC 3339."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def rate_view(speed: Speed) -> RateView:
+    """Rounded: nobody needs more digits."""
+    return {
+        "over_1s": round(speed.second, 3),
+        "over_10s": round(speed.ten, 3),
+        "over_60s": round(speed.minute, 3),
+    }
+
+
+def server_view(house: House, streams: int, viewers: int) -> ServerView:
+    """`streams` and `viewers` were counted in slices."""
+    census, meter = house.census, house.registry.meter
+    here = census.connections()
+    total = census.total(census.traffic(here))
+    variants: dict[str, int] = {}
+    for connection in here:
+        variants[connection.variant] = variants.get(connection.variant, 0) + 1
+    received, sent = census.bitrates
+    return {
+        "version": __version__,
+        "since": when(census.since),
+        "uptime": round(house.reactor.seconds() - census.since, 3),
+        "ready": house.ready,
+        "connections": len(here),
+        "connections_made": total.connections,
+        "by_variant": variants,
+        "clients": meter.connections,
+        "addresses": meter.addresses,
+        "streams": streams,
+        "viewers": viewers,
+        "bytes_in": total.bytes_in,
+        "bytes_out": total.bytes_out,
+        "bitrate_in": rate_view(received),
+        "bitrate_out": rate_view(sent),
+        "refused": {reason.name.lower(): count for reason, count in meter.refusals.items()},
+        "bans": len(list(house.bans.bans)),
+    }
+
+
+def application_view(application: Application, meters: Iterable[StreamMeter]) -> ApplicationView:
+    """`meters` are those of its streams, gathered in slices."""
+    meters = tuple(meters)
+    bytes_in, bytes_out, skipped = application.gone
+    return {
+        "vhost": application.host,
+        "name": application.name,
+        "streams": len(meters),
+        "live": sum(meter.state == "live" for meter in meters),
+        "viewers": sum(meter.viewers for meter in meters),
+        "bytes_in": bytes_in + sum(meter.bytes_in for meter in meters),
+        "bytes_out": bytes_out + sum(meter.bytes_out for meter in meters),
+        "skipped": skipped + sum(meter.skipped for meter in meters),
+        "bitrate_in": rate_view(sum((meter.bitrate_in for meter in meters), Speed())),
+        "bitrate_out": rate_view(sum((meter.bitrate_out for meter in meters), Speed())),
+    }
+
+
+def stream_view(house: House, application: Application, stream: LiveStream) -> StreamView:
+    """One stream."""
+    meter = stream.meter
+    return {
+        "id": house.census.stream_id(application, stream.name),
+        "vhost": application.host,
+        "application": application.name,
+        "name": redacted(stream.name),
+        "state": meter.state,
+        "publisher": publisher_of(stream),
+        "viewers": meter.viewers,
+        "lagging": meter.lagging,
+        "messages": meter.messages_in,
+        "bytes_in": meter.bytes_in,
+        "bytes_out": meter.bytes_out,
+        "dropped": meter.dropped,
+        "skipped": meter.skipped,
+        "frames": meter.frames,
+        "bitrate_in": rate_view(meter.bitrate_in),
+        "bitrate_out": rate_view(meter.bitrate_out),
+        "frame_rate": rate_view(meter.frame_rate),
+        "keyframe_interval": meter.keyframe_interval,
+        "skew": meter.skew,
+        "window_bytes": meter.window_bytes,
+        "window_messages": meter.window_messages,
+        "window_duration": meter.window_duration,
+        "tracks": [_track_view(track) for track in stream.programme.tracks()],
+    }
+
+
+def _track_view(track: Details) -> TrackView:
+    return {
+        "kind": track.kind.value,
+        "number": track.number,
+        "codec": track.codec if track.codec.isprintable() else ascii(track.codec),
+        "parameters": track.parameters or None,
+        "profile": track.profile or None,
+        "level": track.level or None,
+        "width": track.width or None,
+        "height": track.height or None,
+        "sample_rate": track.sample_rate or None,
+        "channels": track.channels or None,
+    }
+
+
+def connection_view(house: House, meter: ConnectionMeter) -> ConnectionView:
+    """One connection."""
+    application, tcp = meter.application, meter.tcp
+    return {
+        "id": meter.id,
+        "address": meter.address,
+        "peer": meter.peer,
+        "variant": meter.variant,
+        "handshake": meter.handshake or None,
+        "state": meter.state,
+        "vhost": application.host if application is not None else None,
+        "application": application.name if application is not None else None,
+        "account": meter.account or None,
+        "agent": meter.agent or None,
+        "certificate": meter.certificate or None,
+        "since": when(meter.since),
+        "bytes_in": meter.bytes_in,
+        "bytes_out": meter.bytes_out,
+        "bitrate_in": rate_view(meter.bitrate_in),
+        "bitrate_out": rate_view(meter.bitrate_out),
+        "waiting": meter.waiting,
+        "stalls": meter.stalls,
+        "round_trip": tcp.round_trip if tcp is not None else None,
+        "retransmitted": tcp.retransmitted if tcp is not None else None,
+        "uses": [_use_view(house, use) for use in meter.uses],
+    }
+
+
+def _use_view(house: House, use: UseMeter) -> UseView:
+    viewer = use.viewer
+    return {
+        "action": use.action.value,
+        "message_stream": use.message_stream_id,
+        "stream": house.census.stream_id(use.application, use.name),
+        "name": use.shown,
+        "account": use.account,
+        "since": when(use.since),
+        "state": viewer.state if viewer is not None else None,
+        "messages": use.messages,
+        "bytes": use.bytes,
+        "dropped": use.dropped,
+        "skips": viewer.skips if viewer is not None else None,
+        "queue_bytes": use.queue_bytes if viewer is not None else None,
+        "queue_age": use.queue_age if viewer is not None else None,
+        "first_frame": viewer.first_frame if viewer is not None else None,
+    }
+
+
+def ban_view(ban: Ban) -> BanView:
+    """One ban."""
+    return {
+        "kind": ban.kind.value,
+        "who": ban.who,
+        "since": when(ban.since),
+        "until": when(ban.until) if ban.until is not None else None,
+        "note": ban.note,
+    }
