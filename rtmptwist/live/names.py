@@ -143,8 +143,9 @@ def redacted(text: str, *, key: bool = True) -> str:
     Make a URL, an application or a stream name fit for a log.
 
     Query and user info are cut, control characters and overlong text as well. With `key`, a last
-    segment longer than eight characters is cut to its first three and a check sum: enough to tell
-    two streams apart and to recognise one whose name is known, too little to publish with.
+    segment longer than eight characters, and any other one as long as keys of programs are, is cut
+    to its first three and a check sum: enough to tell two streams apart and to recognise one whose
+    name is known, too little to publish with.
     """
     text = _USER_INFO.sub(r"\1…@", text)
     path, mark, _ = text.partition("?")
@@ -152,10 +153,19 @@ def redacted(text: str, *, key: bool = True) -> str:
         path = path[:_LOGGED] + "…"
     if not path.isprintable():
         path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path)
-    head, slash, last = path.rpartition("/")
-    if key and len(last) > _SHORT and not head.endswith(":/"):
-        last = f"{last[:3]}…{hashlib.sha256(last.encode()).hexdigest()[:4]}"
-    return f"{head}{slash}{last}" + (mark and "?…")
+    if key:
+        scheme, slashes, rest = path.rpartition("://")
+        host, slash, rest = rest.partition("/") if slashes else ("", "", rest)
+        *folders, last = rest.split("/")
+        rest = "/".join([*(_hidden(each, _LONG) for each in folders), _hidden(last, _SHORT)])
+        path = f"{scheme}{slashes}{host}{slash}{rest}"
+    return path + (mark and "?…")
+
+
+def _hidden(segment: str, most: int) -> str:
+    if len(segment) <= most:
+        return segment
+    return f"{segment[:3]}…{hashlib.sha256(segment.encode()).hexdigest()[:4]}"
 
 
 # ---- paths
@@ -291,6 +301,9 @@ def _host(text: str) -> str:
 
 _SHORT: Final = 8
 "Characters of a segment that is shown whole: names that people give, not keys that programs make."
+
+_LONG: Final = 24
+"The same of a folder, which is seldom a key; those of programs have more."
 
 _LOGGED: Final = 200
 "Characters of one name that a log line shows."
