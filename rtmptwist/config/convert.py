@@ -275,18 +275,22 @@ class HttpUrl(Converter[str]):
     """The address of something on the web. It may hold a user, a password and other secrets."""
 
     def read(self, text: str) -> str:
-        try:
-            parts = urlsplit(text)
-            fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            fine = False
-        if not fine or not re.fullmatch(r"[!-~]+", text) or "#" in text:
+        if not _is_http_url(text):
             shown = re.sub(r"//[^/]*@", "//...@", text.partition("?")[0])
             raise wrong(shown, "an URL such as https://example.org/hook, in ASCII")
         return text
 
     def show(self, value: str) -> str:
         return value
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(fine and re.fullmatch(r"[!-~]+", text)) and "#" not in text
 
 
 class Program(Converter[tuple[str, ...]]):
@@ -404,7 +408,7 @@ LOGIN_FILES: Final = frozenset({"file", "token"})
 _LOGINS: Final = {
     "file": re.compile(r"[^\0]+"),
     "token": re.compile(r"[^\0]+"),
-    "http": re.compile(r"https?://[^\s/?#@]+(?:[/?][^\s#]*)?"),
+    "http": re.compile(r"https?://[^/?@]+(?:[/?].*)?"),
     "certificate": re.compile(""),
 }
 _FORMS: Final = {
@@ -426,7 +430,7 @@ class LoginKind(Converter[Login]):
             if kind not in plugins:
                 allowed = f"file:FILE, token:FILE, http:URL, certificate, or {_either(plugins)}"
                 raise wrong(kind, allowed, (*_LOGINS, *plugins))
-        elif not form.fullmatch(argument):
+        elif not form.fullmatch(argument) or (kind == "http" and not _is_http_url(argument)):
             raise BadValue(f"{quoted(kind)}: expected {_FORMS[kind]}")
         return Login(kind, argument)
 
