@@ -48,4 +48,6 @@ def _address(text: bytes) -> IPv4Address | IPv6Address | None:
         address = ip_address(host)
     except ValueError:
         return None
+    if "%" in host:  # no address of a client far away: what follows could be any text
+        return None
     return (IPv4Address if address.version == 4 else IPv6Address)("TCP", host, 0)
