@@ -145,6 +145,15 @@ def test_who_guesses_fast_may_not_even_connect_for_a_while(street: Street) -> No
     assert list(brake._closed) == ["192.0.2.1"]
 
 
+def test_the_door_of_a_local_socket_stays_open(street: Street) -> None:
+    """A proxy stands behind it, and so does everybody."""
+    street.fails("unix", 1000)
+    for _ in range(HELD_PER_PLACE):
+        street.waits("unix")
+    refused(street, "unix", 2 * FLOOD)
+    assert street.brake.closed_to("unix") == ""
+
+
 def test_who_fails_slowly_may_connect(street: Street) -> None:
     """Ten encoders of one school with an old password try again and again."""
     street.fails("192.0.2.1", 1000)
