@@ -240,18 +240,23 @@ def _look(
     return bool(fine)
 
 
+_Code: Final = SSL.X509VerificationCodes
+_UNKNOWN_SIGNER: Final = "signed by nobody in client_ca"
+_NO_SIGNER: Final = "not allowed to sign others"
+
 _OBJECTIONS: Final = {
-    2: "signed by nobody in client_ca",
-    9: "not valid yet",
-    10: "expired",
-    18: "signed by itself, and not in client_ca",
-    19: "signed by nobody in client_ca",
-    20: "signed by nobody in client_ca",
-    21: "signed by nobody in client_ca",
-    24: "not allowed to sign others",
-    26: "not made for clients (its extended key usage)",
+    _Code.ERR_UNABLE_TO_GET_ISSUER_CERT: _UNKNOWN_SIGNER,
+    _Code.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: _UNKNOWN_SIGNER,
+    _Code.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: _UNKNOWN_SIGNER,
+    _Code.ERR_SELF_SIGNED_CERT_IN_CHAIN: _UNKNOWN_SIGNER,
+    _Code.ERR_DEPTH_ZERO_SELF_SIGNED_CERT: "signed by itself, and not in client_ca",
+    _Code.ERR_CERT_NOT_YET_VALID: "not valid yet",
+    _Code.ERR_CERT_HAS_EXPIRED: "expired",
+    _Code.ERR_INVALID_CA: _NO_SIGNER,
+    _Code.ERR_KEYUSAGE_NO_CERTSIGN: _NO_SIGNER,
+    _Code.ERR_INVALID_PURPOSE: "not made for clients (its extended key usage)",
 }
-"By X509_V_ERR_…, which OpenSSL never renumbers."
+
 
 # ---------------------------------------------------------------------------- client
 
