@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -146,10 +147,10 @@ def test_a_file_that_the_server_cannot_reach(
 ) -> None:
     """Somebody else has made it, with `sudo` perhaps."""
 
-    def refuse(path: Path, mode: str) -> NoReturn:
+    def refuse(path: str, flags: int) -> NoReturn:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadFile) as caught:
         house.rules("keys", keys=house.keys)
     assert str(caught.value) == f"{house.keys}: Permission denied"

@@ -164,7 +164,7 @@ def test_gnutls_plays(started: Programs, site: Site, path: str, kind: str, liste
         (
             "rtmps",
             "plain",
-            "TLS is not served by listener plain: use another port, or add rtmps or rtmpts to its",
+            "TLS is not served by listener plain: use another port, or add rtmps, rtmpts or https",
         ),
     ],
 )
