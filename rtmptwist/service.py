@@ -23,6 +23,7 @@ from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Visitor
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.net.tls import renewal
+from rtmptwist.reload import Reload
 from rtmptwist.site import Site
 
 RTMP_PORT: Final = 1935
@@ -38,17 +39,29 @@ clients of tunnels to ask once more, without which they do not hear of the end.
 """
 
 
-def make_service(config: Config, reactor: Any) -> MultiService:
+class Server(MultiService):
+    """All that runs."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self.site = site
+        self.reloading = Reload(site, self)
+        site.reload = self.reloading.reload
+
+
+def make_service(config: Config, reactor: Any) -> Server:
     """A server that does what `config` says, not started yet."""
     site = Site(config, reactor)
-    parent = MultiService()
+    parent = Server(site)
     listeners = site.listeners()
-    children: list[Any] = [Sweeper(site), Keeping(site.bans, reactor), Farewell(site)]
-    if site.tls:
-        children.append(renewal(site.tls, reactor))
-    children += site.services
-    if site.files:
-        children.append(watching(site.files, reactor))
+    children: list[Any] = [
+        Sweeper(site),
+        Keeping(site.bans, reactor),
+        Farewell(site),
+        renewal(site.tls, reactor),
+        *site.services,
+        watching(site.files, reactor),
+    ]
     for child in (*children, *listeners, Welcome(site, listeners)):
         child.setServiceParent(parent)
     return parent

@@ -1,6 +1,6 @@
 """
-What a configuration describes, put together: the registry that all listeners share, and the door
-of each listener with the rooms behind it.
+What a configuration describes, put together: the registry that all listeners share, who may do what
+there, and the doors.
 
 One session and one registry behind six ways in. TLS and the tunnel are transports under the same
 connection, RTMPE is a stage beside its handshake:
@@ -12,66 +12,53 @@ connection, RTMPE is a stage beside its handshake:
          └─ 0x16 ─▶ TLS ─┬─ 3 ──────────────────────────▶ RTMPS ─┤
                          └─ POST … ─▶ HTTP ─▶ tunnel ─ 3 ▶ RTMPTS┘
 
-The same door stands at the port, inside TLS and inside each tunnel.
+Another configuration may take the place of the first while all of that runs: a `Plan` is made whole
+without touching anything, and then adopted in one step. What people hold on to stays: applications,
+by host and name, the gate, files with secrets, hooks. They change in place, or what they ask does.
 """
 
 from __future__ import annotations
 
-import os
-import socket
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from twisted.application.service import Service
 from twisted.logger import Logger
 
 from rtmptwist.auth.banfile import BanFile
 from rtmptwist.auth.checkers import BadChecker
-from rtmptwist.auth.files import BadFile
+from rtmptwist.auth.files import BadFile, SecretFile
 from rtmptwist.auth.gate import Rules, SiteGate
-from rtmptwist.auth.limits import LimitedGate
+from rtmptwist.auth.limits import AppLimits, LimitedGate
 from rtmptwist.auth.operators import Operators
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
+from rtmptwist.doors import Doors, Entrance, check_listener
 from rtmptwist.hooks.assembly import check_hooks, make_hooks
 from rtmptwist.hooks.chain import Chain
 from rtmptwist.hooks.gate import HookedGate
-from rtmptwist.hooks.hook import Hooks
-from rtmptwist.live.access import Gate
+from rtmptwist.hooks.hook import Hook, Hooks
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
 from rtmptwist.net.census import Census
-from rtmptwist.net.certificate import CertificateError, pem_certificates
-from rtmptwist.net.certificates import Certificates, Folder, OneFile, SelfMade, Source
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.net.frontdoor import FrontDoor, Maker, Speech, Visitor
+from rtmptwist.net.frontdoor import Speech, Visitor
 from rtmptwist.net.listen import ListenerService, listener
 from rtmptwist.net.rate import AddressRate
-from rtmptwist.net.server import Care, ServerFactory
+from rtmptwist.net.server import Care
 from rtmptwist.net.swffiles import SwfFileError, read_swfs
 from rtmptwist.net.tls import ServerTls
-from rtmptwist.net.tlstransport import TlsFactory
-from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.rules import RuleBook, limits_of
-from rtmptwist.web import api, health, metrics, rtmpt
-from rtmptwist.web.site import Mount
-from rtmptwist.web.site import Site as WebSite
-from rtmptwist.wire.limits import Limits
-from rtmptwist.wire.rtmpe import unavailable
 from rtmptwist.wire.swf import Swf
 
-RTMP: Final = frozenset({3})
-RTMPE: Final = frozenset({6, 8, 9})
-"First bytes of the handshakes."
-
-OVER_TLS: Final = frozenset({"rtmps", "rtmpts", "https"})
-"Words of `serve` that need a certificate."
-
-_ENCRYPTED: Final = frozenset({"rtmpe", "rtmpte"})
+FIXED: Final = ("state", "gather")
+"Keys of `[server]` that take effect at the next start."
 
 
 class SiteError(Exception):
@@ -93,44 +80,15 @@ def check(config: Config) -> None:
             _swfs(host.name, app, problems)
     for section in config.listeners:
         _operators(book, section, problems)
-        try:
-            _check_rtmpe(section)
-            _check_certificates(section)
-        except (CertificateError, SiteError) as error:
-            problems += _lines(section, error)
+        check_listener(section, problems)
     check_hooks(config.hooks, _folder(config), problems)
     if problems:
         raise SiteError("\n".join(problems))
 
 
-def _check_rtmpe(section: schema.Listener) -> None:
-    reason = unavailable() if section.serve & {"rtmpe", "rtmpte"} else None
-    if reason is not None:
-        raise SiteError(f"serve: no RTMPE here: {reason}")
-
-
-def _check_certificates(section: schema.Listener) -> None:
-    if not section.serve & OVER_TLS:
-        return
-    if section.certificate is not None:
-        Certificates(_source(section.certificate, section.key), time.time)
-    if section.client_ca is not None:
-        pem_certificates(section.client_ca)
-
-
-def _source(path: Path, key: Path | None) -> Source:
-    if not os.path.isdir(path):  # noqa: PTH112 - which says no where we may not look
-        return OneFile(path, key)
-    if key is not None:
-        raise SiteError(
-            f"key: means nothing beside the folder {path}: the key of its NAME.pem is there or in"
-            " NAME.key, and that of its NAME/fullchain.pem in NAME/privkey.pem"
-        )
-    return Folder(path)
-
-
-def _lines(section: schema.Listener, error: Exception) -> list[str]:
-    return [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
+def endpoints(config: Config) -> dict[str, schema.Listener]:
+    """Where a configuration listens, and for which of its listeners."""
+    return {endpoint: section for section in config.listeners for endpoint in section.endpoint}
 
 
 def _folder(config: Config) -> Path:
@@ -153,7 +111,7 @@ def _operators(book: RuleBook, section: schema.Listener, problems: list[str]) ->
     try:
         return book.operators(section.api)
     except (BadFile, BadChecker) as error:
-        problems += _lines(section, error)
+        problems += [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
         return None
 
 
@@ -175,112 +133,217 @@ def _section(host: str, app: schema.App) -> str:
     return f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration, ready to be adopted."""
+
+    config: Config
+    hosts: list[VirtualHost]
+    settings: dict[Application, schema.App]
+    swfs: dict[Application, tuple[Swf, ...]]
+    rules: dict[Application, Rules]
+    hooks: dict[schema.Hook, Hook]
+    "Those that are new."
+
+    secrets: list[SecretFile[bytes]]
+    "Theirs."
+
+    doors: Doors
+
+
 class Site:
     """The parts that all listeners share, and the door of each."""
 
     log = Logger()
 
     def __init__(self, config: Config, reactor: Any) -> None:
-        self.config = config
+        """
+        Raises:
+            SiteError: it cannot be put to work.
+        """
+        self.config = replace(config, path=config.path.absolute())  # a daemon goes elsewhere
         self.reactor = reactor
-        limits = config.limits
-        settings: dict[Application, schema.App] = {}
+        self.registry = Registry((), config.limits, reactor)
+        self.census = Census(self.registry, reactor.seconds())
+        self._book = RuleBook(time.time, reactor, config.server.state)
+        self.bans = BanFile(config.server.state / "bans", reactor.seconds)
+        self.bans.changed.append(self._enforce_bans)
+        self.registry.banned = self.bans.bans.of_address
+        self.registry.guessing = self._book.brake.closed_to
+
+        # nobody needs those of an application that is gone, once all have left who asked for it
+        self._rules: WeakKeyDictionary[Application, Rules] = WeakKeyDictionary()
+        self._chains: WeakKeyDictionary[Application, Chain] = WeakKeyDictionary()
+        self._limits: WeakKeyDictionary[Application, AppLimits] = WeakKeyDictionary()
+        self.gate = LimitedGate(
+            HookedGate(SiteGate(self._rules), self._chains, reactor, time.time),
+            self._limits,
+            config.limits.trusted,
+            self.bans.bans.of_account,
+        )
+        self._hooks: dict[schema.Hook, Hook] = {}
+        "Those of before too: they are still to hear the end of what they agreed to."
+
+        self.hooks = Hooks(self._hooks.values())
+        self.files: list[SecretFile[Any]] = []
+        "With secrets; to be watched. Those of before too: what runs may depend on them."
+
+        self.tls: list[ServerTls] = []
+        "One for each listener that has TLS."
+
+        self.ready = False
+        "Whether somebody is let in."
+
+        self._beat = Beat(reactor, config.server.gather)
+        self._entrances: dict[str, Entrance] = {}
+        self._doors: Doors | None = None
+        self.reload: Callable[[], Awaitable[Sequence[str]]]
+        """
+        Read the configuration again and put it to work. The lines of what has changed.
+
+        Raises:
+            ReloadError: it is wrong, which is said in its lines; nothing has changed.
+        """
+        self.adopt(self.plan(self.config))
+
+    # ------------------------------------------------------------- configurations
+
+    def plan(self, config: Config) -> Plan:
+        """
+        Make all that a configuration needs, and touch nothing.
+
+        Raises:
+            SiteError: it cannot be put to work.
+        """
+        config = replace(config, server=self._kept(config.server))
         problems: list[str] = []
-        hosts = []
+        known = {(app.host, app.name): app for app in self.registry.applications()}
+        hosts: list[VirtualHost] = []
+        settings: dict[Application, schema.App] = {}
         for host in config.vhosts:
             applications = {
-                Application(
-                    app.name,
-                    app,
-                    reactor,
-                    host=host.name,
-                    swfs=_swfs(host.name, app, problems),
-                ): app
+                known.get((host.name, app.name))
+                or Application(app.name, app, self.reactor, host=host.name): app
                 for app in host.apps.values()
             }
             settings.update(applications)
             hosts.append(VirtualHost(host.name, applications, host.aliases))
-        self.registry = Registry(hosts, limits, reactor)
-        book = RuleBook(time.time, reactor, config.server.state)
         rules = {
             application: found
             for application, app in settings.items()
-            if (found := _rules(book, application.host, app, problems)) is not None
+            if (found := _rules(self._book, application.host, app, problems)) is not None
         }
-        self._operators = {
-            section.name: operators
+        swfs = {each: _swfs(each.host, app, problems) for each, app in settings.items()}
+        new = [hook for hook in config.hooks if hook not in self._hooks]
+        made, secrets = make_hooks(new, _folder(config), self.reactor, problems)
+        hooks = {hook: made[hook.name] for hook in new if hook.name in made}
+        operators = {
+            section.name: who
             for section in config.listeners
-            if (operators := _operators(book, section, problems)) is not None
+            if (who := _operators(self._book, section, problems)) is not None
         }
-        self.ready = False
-        "Whether somebody is let in."
-
-        self.census = Census(self.registry, reactor.seconds())
-        self.bans = BanFile(config.server.state / "bans", reactor.seconds)
-        self.bans.changed.append(self._enforce_bans)
-        self.registry.banned = self.bans.bans.of_address
-        self.registry.guessing = book.brake.closed_to
-        hooks, secrets = make_hooks(config.hooks, _folder(config), reactor, problems)
-        self.hooks = Hooks(hooks.values())
-        chains = {
-            application: Chain([hooks[name] for name in app.hooks if name in hooks], time.time)
-            for application, app in settings.items()
-            if app.hooks
-        }
-        for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
-            self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
-        self.gate: Gate = LimitedGate(
-            HookedGate(SiteGate(rules), chains, reactor, time.time),
-            {application: limits_of(app) for application, app in settings.items()},
-            limits.trusted,
-            self.bans.bans.of_account,
+        doors = Doors(
+            config,
+            self,
+            self.gate,
+            self._beat,
+            operators,
+            problems,
+            before=self._doors,
         )
-        self.files = [*book.files, *secrets]
-        "With secrets; to be watched."
-
-        self.services = book.services
-        "To be run before anybody is let in."
-
-        self.care = Care(
-            limits=Limits(
-                handshake_timeout=limits.handshake_timeout,
-                connect_timeout=limits.connect_timeout,
-                video_size=limits.video_size,
-                commands_per_second=limits.commands_per_second,
-            ),
-            chunk_size=config.server.chunk_size,
-            ping_interval=limits.ping_interval,
-            ping_timeout=limits.ping_timeout,
-            waiting_size=limits.waiting_per_viewer,
-        )
-        self.tls: list[ServerTls] = []
-        "One for each listener that has TLS."
-
-        self.tunnels: list[Tunnels] = []
-        "One for each listener that has RTMPT in whatever form."
-
-        self.rates = {
-            Speech.RTMPE: AddressRate(reactor, limits.rtmpe_handshakes, limits.trusted),
-            Speech.TLS: AddressRate(reactor, limits.tls_handshakes, limits.trusted),
-        }
-        "What one address may ask for, through whichever listener."
-
-        self._beat = Beat(reactor, config.server.gather)
-        self._doors: dict[str, FrontDoor] = {}
-        for section in config.listeners:
-            try:
-                self._doors[section.name] = self._door(section)
-            except (CertificateError, SiteError) as error:
-                problems += _lines(section, error)
         if problems:
             raise SiteError("\n".join(problems))
+        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, doors)
+
+    def adopt(self, plan: Plan) -> None:
+        """Put a configuration to work, all of it at once; what runs goes on."""
+        config, settings = plan.config, plan.settings
+        self.config = config
+        self._hooks.update(plan.hooks)
+        self.files[:] = [*self._book.files, *(f for f in self.files if f not in self._book.files)]
+        self.files += plan.secrets
+        hooks = {hook.name: self._hooks[hook] for hook in config.hooks}
+        for application, app in settings.items():
+            application.settings = app
+            application.swfs = plan.swfs[application]
+            self._rules[application] = plan.rules[application]
+            self._limits[application] = limits_of(app)
+            self._chains[application] = Chain([hooks[name] for name in app.hooks], time.time)
+        for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
+            self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
+        gone = set(self.registry.applications()) - settings.keys()
+        self.registry.serve(plan.hosts, config.limits)
+        self.gate.trusted = config.limits.trusted
+        self._doors = plan.doors
+        self._doors.open()
+        self.tls[:] = self._doors.tls
+        for section in config.listeners:
+            for endpoint in section.endpoint:
+                self.entrance(endpoint, plan).door = self._doors.by_listener[section.name]
+        for endpoint in self._entrances.keys() - endpoints(config):
+            del self._entrances[endpoint]
+        self._close(gone)
+
+    def entrance(self, endpoint: str, plan: Plan | None = None) -> Entrance:
+        """What listens there, as the present configuration or a plan has it."""
+        if endpoint not in self._entrances:
+            config, doors = (plan.config, plan.doors) if plan else (self.config, self.doors)
+            section = endpoints(config)[endpoint]
+            self._entrances[endpoint] = Entrance(doors.by_listener[section.name])
+        return self._entrances[endpoint]
+
+    def _kept(self, server: schema.Server) -> schema.Server:
+        """What cannot be changed while the server runs stays as it was."""
+        return replace(server, **{key: getattr(self.config.server, key) for key in FIXED})
+
+    def _close(self, gone: set[Application]) -> None:
+        """Applications that are no more."""
+        for application in gone:
+            application.retire()
+        for connection in self.connections():
+            visitor = connection.visitor
+            if visitor is not None and visitor.application in gone:
+                connection.expel(visitor.application.closed)
+        for application in gone:  # those who came in by another one
+            application.close(application.closed)
+
+    # ------------------------------------------------------------- what there is
+
+    @property
+    def services(self) -> list[Service]:
+        """What has to run before anybody is let in."""
+        return self._book.services
+
+    @property
+    def doors(self) -> Doors:
+        """Of the present configuration."""
+        assert self._doors is not None
+        return self._doors
+
+    @property
+    def care(self) -> Care:
+        """How patient we are with those who come."""
+        return self.doors.care
+
+    @property
+    def rates(self) -> dict[Speech, AddressRate]:
+        """What one address may ask for, through whichever listener."""
+        return self.doors.rates
+
+    @property
+    def tunnels(self) -> list[Tunnels]:
+        """All in which there may be somebody."""
+        return self.doors.tunnels
+
+    def listener(self, endpoint: str, section: str, plan: Plan | None = None) -> ListenerService:
+        """A service that listens there."""
+        return listener(self.reactor, endpoint, self.entrance(endpoint, plan), section)
 
     def listeners(self) -> list[ListenerService]:
         """One service for every endpoint."""
         return [
-            listener(self.reactor, endpoint, self._doors[section.name], section.name)
-            for section in self.config.listeners
-            for endpoint in section.endpoint
+            self.listener(endpoint, section.name)
+            for endpoint, section in endpoints(self.config).items()
         ]
 
     def connections(self) -> list[ServerConnection]:
@@ -313,115 +376,3 @@ class Site:
         for visitor in self.visitors():
             if bans.of_address(visitor.address):
                 visitor.leave()
-
-    # ------------------------------------------------------------------ doors
-
-    def _door(self, section: schema.Listener) -> FrontDoor:
-        _check_rtmpe(section)
-        serve = section.serve
-        rooms: dict[Speech, Maker] = {}
-        if "rtmp" in serve:
-            rooms[Speech.RTMP] = self._connections("rtmp")
-        if "rtmpe" in serve:
-            rooms[Speech.RTMPE] = self._connections("rtmpe")
-        tunnelled: dict[Speech, Maker] = {}
-        if "rtmpt" in serve:
-            tunnelled[Speech.RTMP] = self._connections("rtmpt")
-        if "rtmpte" in serve:
-            tunnelled[Speech.RTMPE] = self._connections("rtmpte")
-        if tunnelled or "http" in serve:
-            rooms[Speech.HTTP] = self._web(section, tunnelled, "HTTP", pages="http" in serve)
-        if serve & OVER_TLS:
-            rooms[Speech.TLS] = self._tls(section)
-        return self._front_door(rooms, section)
-
-    def _tls(self, section: schema.Listener) -> TlsFactory:
-        tls = ServerTls(
-            self._certificates(section),
-            newest=section.tls_max,  # type: ignore[arg-type]  # the schema allows nothing else
-            client_ca=section.client_ca,
-            client_required=section.client_certificate == "required",
-        )
-        self.tls.append(tls)
-        rooms: dict[Speech, Maker] = {}
-        if "rtmps" in section.serve:
-            rooms[Speech.RTMP] = self._connections("rtmps")
-        tunnelled: dict[Speech, Maker] = {}
-        if "rtmpts" in section.serve:
-            tunnelled[Speech.RTMP] = self._connections("rtmpts")
-        pages = "https" in section.serve
-        if tunnelled or pages:
-            rooms[Speech.HTTP] = self._web(section, tunnelled, "HTTPS", pages=pages)
-        return TlsFactory(tls, self._front_door(rooms, section, "TLS"), self.reactor)
-
-    def _certificates(self, section: schema.Listener) -> Certificates:
-        path = section.certificate
-        source: Source
-        if path is None:
-            names = [socket.gethostname()]
-            source = SelfMade(self.config.server.state, names, time.time)
-        else:
-            source = _source(path, section.key)
-        return Certificates(source, time.time)
-
-    def _web(
-        self, section: schema.Listener, tunnelled: Mapping[Speech, Maker], inside: str, pages: bool
-    ) -> WebSite:
-        mounts: list[Mount] = []
-        tunnels = None
-        if tunnelled:
-            tunnels = self._tunnels(self._front_door(tunnelled, section, inside))
-            mounts.append(partial(rtmpt.mount, tunnels=tunnels, proxies=section.proxies))
-        if pages:
-            mounts += self._pages(section)
-        return WebSite(self.reactor, mounts, tunnels)
-
-    def _pages(self, section: schema.Listener) -> list[Mount]:
-        """What is served to people and their programs, some of it to operators only."""
-        mounts: list[Mount] = [partial(health.mount, house=self)]
-        operators = self._operators.get(section.name)
-        if operators is not None:
-            most = self.config.server.stream_metrics
-            mounts.append(
-                partial(metrics.mount, house=self, operators=operators, most_streams=most)
-            )
-            mounts.append(partial(api.mount, house=self, operators=operators))
-        return mounts
-
-    def _tunnels(self, tunnelled: FrontDoor) -> Tunnels:
-        limits = self.config.limits
-        tunnels = Tunnels(
-            tunnelled,
-            self.reactor,
-            TunnelLimits(
-                sessions=limits.connections,
-                sessions_per_address=limits.tunnels_per_address,
-                trusted=limits.trusted,
-            ),
-        )
-        self.tunnels.append(tunnels)
-        return tunnels
-
-    def _front_door(
-        self, rooms: Mapping[Speech, Maker], section: schema.Listener, inside: str = ""
-    ) -> FrontDoor:
-        return FrontDoor(
-            rooms,
-            self.registry,
-            self.reactor,
-            patience=self.config.limits.handshake_timeout,
-            name=section.name,
-            inside=inside,
-            rates=self.rates,
-        )
-
-    def _connections(self, variant: str) -> ServerFactory:
-        return ServerFactory(
-            self.registry,
-            self.gate,
-            self.reactor,
-            care=self.care,
-            beat=self._beat,
-            versions=RTMPE if variant in _ENCRYPTED else RTMP,
-            variant=variant,
-        )

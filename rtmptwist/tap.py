@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,10 +65,12 @@ def makeService(options: Options) -> IService:
 
     parent = MultiService()
     try:
-        make_service(options.config, reactor).setServiceParent(parent)
+        server = make_service(options.config, reactor)
     except SiteError as error:
         raise SystemExit(f"twistd rtmp: the configuration cannot be used:\n{error}") from error
+    server.setServiceParent(parent)
     CleanExit(reactor).setServiceParent(parent)
+    Hangup(reactor, server.reloading.begin).setServiceParent(parent)
     return parent
 
 
@@ -104,3 +106,30 @@ class CleanExit(Service):
             self._asked = True
             self.log.info("{signal}: the server stops", signal=name)
             self._reactor.stop()
+
+
+class Hangup(Service):
+    """
+    Has the configuration read again on SIGHUP, which would end the process otherwise.
+
+    Twisted has no opinion about it. (Its SIGUSR1 begins a new file with `--logfile`.)
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, reload: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._reload = reload
+
+    def startService(self) -> None:
+        """Twisted: from now on."""
+        super().startService()
+        # even where it is ignored (nohup): nobody is hurt by a terminal that closes
+        signal.signal(signal.SIGHUP, self._heard)
+
+    def _heard(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal handler
+        self._reactor.callFromThread(self._begin)
+
+    def _begin(self) -> None:
+        self.log.info("SIGHUP: the configuration is read again")
+        self._reload()

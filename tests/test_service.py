@@ -85,8 +85,7 @@ class House:
         path = folder / "site.ini"
         path.write_text(text)
         self.reactor = ImpatientReactor()
-        self.service = make_service(load(path), self.reactor)
-        assert isinstance(self.service, MultiService)
+        self.service: MultiService = make_service(load(path), self.reactor)
         (sweeper,) = (child for child in self.service if isinstance(child, Sweeper))
         self.listeners = [c for c in self.service if isinstance(c, ListenerService)]
         self.whole = sweeper._site
@@ -136,7 +135,8 @@ def server_of(house: House, client: NetConnection) -> ServerConnection:
 def test_every_endpoint_is_listened_on_after_everything_else_is_ready(tmp_path: Path) -> None:
     house = House(tmp_path)
     kinds = [type(child).__name__ for child in house.service]
-    assert kinds == ["Sweeper", "Keeping", "Farewell", *["ListenerService"] * 3, "Welcome"]
+    ready = ["Sweeper", "Keeping", "Farewell", "TimerService", "TimerService"]
+    assert kinds == [*ready, *["ListenerService"] * 3, "Welcome"]
     house.start()
     assert [server[0] for server in house.reactor.tcpServers] == [1935, 1936, 1937]
     house.stop()

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from twisted.application.service import IService, Service
+from twisted.application.service import Service
 from twisted.python.usage import UsageError
 
 from rtmptwist import tap
@@ -97,9 +97,12 @@ def test_the_service_gets_the_configuration_and_the_reactor(
 ) -> None:
     made: list[tuple[Config, object]] = []
 
-    def make_service(config: Config, reactor: object) -> IService:
+    class Server(Service):
+        reloading = SimpleNamespace(begin=None)
+
+    def make_service(config: Config, reactor: object) -> Server:
         made.append((config, reactor))
-        return Service()
+        return Server()
 
     service = ModuleType("rtmptwist.service")
     service.__dict__["make_service"] = make_service

@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -195,13 +195,12 @@ def loose(path: Path) -> str:
 
 
 def watching(
-    files: Iterable[SecretFile[Any]], reactor: Any, interval: float = INTERVAL
+    files: Collection[SecretFile[Any]], reactor: Any, interval: float = INTERVAL
 ) -> TimerService:
-    """A service that has `files` read again when they change."""
-    files = tuple(files)
+    """A service that has `files`, as they are then, read again when they change."""
 
     async def look() -> None:
-        for file in files:
+        for file in tuple(files):
             try:
                 value = await deferToThreadPool(reactor, reactor.getThreadPool(), file.look)
             except BadFile as error:

@@ -79,7 +79,7 @@ class LimitedGate:
         self.limits = limits
         self.places = Places()
         self._inner = inner
-        self._trusted = trusted
+        self.trusted = trusted
         self._banned = banned
 
     async def login(self, visitor: Visitor) -> Account:
@@ -153,7 +153,7 @@ class LimitedGate:
     def _take_by_address(
         self, seat: Seat, application: Application, what: What, address: str
     ) -> None:
-        if address != "unix" and not within(address, self._trusted):
+        if address != "unix" and not within(address, self.trusted):
             self._take(seat, _Room(application, what, Scope.ADDRESS, place(address)))
 
     def _take_by_account(

@@ -45,6 +45,8 @@ class Application:
         self.streams: dict[str, LiveStream] = {}
         self.outlets: list[Outlet] = []
         "Who takes its streams besides viewers."
+        self.closed = ""
+        "Why nobody can come in any more; empty: it is open."
         self._clock = clock
         self._gone = (0, 0, 0)
         "Bytes in and out, and skipped messages, of streams that are not here any more."
@@ -56,8 +58,8 @@ class Application:
         Raises:
             Refused: the name is empty, or somebody else's for now.
         """
-        if not name:
-            raise Refused(StatusCode.PUBLISH_BAD_NAME, _NO_NAME)
+        if why := self.closed or (_NO_NAME if not name else ""):
+            raise Refused(StatusCode.PUBLISH_BAD_NAME, why)
         return self._stream(name).publish(publisher, identity)
 
     def subscribe(
@@ -79,8 +81,8 @@ class Application:
         Raises:
             Refused: nobody publishes it, and waiting is out of the question.
         """
-        if not name:
-            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, _NO_NAME)
+        if why := self.closed or (_NO_NAME if not name else ""):
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, why)
         if not self.is_live(name) and (not wait or self.settings.wait <= 0):
             raise Refused(
                 StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {redacted(name)} now."
@@ -95,6 +97,10 @@ class Application:
         """Whether somebody publishes it, or may come back to it."""
         stream = self.streams.get(name)
         return stream is not None and stream.live
+
+    def retire(self) -> None:
+        """It is served no more: nobody comes in, while somebody may be about to."""
+        self.closed = f"The application {self.name} is served no more."
 
     def close(self, reason: str) -> None:
         """End all streams, for publishers and viewers."""

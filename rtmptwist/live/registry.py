@@ -49,8 +49,7 @@ class Registry:
     def __init__(
         self, hosts: Iterable[VirtualHost], limits: ConnectionLimits, clock: IReactorTime
     ) -> None:
-        self.hosts = tuple(hosts)
-        self.limits = limits
+        self.serve(hosts, limits)
         self.connections: set[Connection] = set()
         self.refusals = Refusals()
         self.ledger = Ledger()
@@ -61,12 +60,17 @@ class Registry:
         "The same, because of wrong logins."
 
         self._clock = clock
-        self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
         self._by_address: dict[str, int] = {}
         self._sharing = False
         "Streams keep less than they might, for there are many."
         self._admitted = 0
         self._ids = itertools.count(1)
+
+    def serve(self, hosts: Iterable[VirtualHost], limits: ConnectionLimits) -> None:
+        """These from now on; those of before are not found any more."""
+        self.hosts = tuple(hosts)
+        self.limits = limits
+        self._by_name = {name: host for host in self.hosts for name in (host.name, *host.aliases)}
 
     def application(self, host: str, path: str) -> tuple[Application, str]:
         """

@@ -23,7 +23,7 @@ whole process send none, by a file that OPENSSL_CONF names before it starts (see
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -177,10 +177,9 @@ class ServerTls:
 
 
 def renewal(
-    servers: Iterable[ServerTls], clock: IReactorTime, interval: float = RENEWAL_INTERVAL
+    servers: Collection[ServerTls], clock: IReactorTime, interval: float = RENEWAL_INTERVAL
 ) -> TimerService:
-    """A service that has all of `servers` look for new files from time to time."""
-    servers = tuple(servers)
+    """A service that has all of `servers`, as they are then, look for new files."""
 
     def check() -> None:
         for server in servers:

@@ -64,7 +64,7 @@ class Tunnels:
         """`factory` makes the connections, as it does for a port."""
         self.meter = TunnelMeter()
         self.limits = limits or TunnelLimits()
-        self._factory = factory
+        self.factory = factory
         self._clock = clock
         self._token = token
         self._sessions: dict[str, Polls] = {}
@@ -88,7 +88,7 @@ class Tunnels:
         address = host_of(peer)
         try:
             self._admit(address)
-            protocol = self._factory.buildProtocol(peer)
+            protocol = self.factory.buildProtocol(peer)
             if protocol is None:
                 raise TunnelsFull("the server takes no connections")
         except TunnelsFull:

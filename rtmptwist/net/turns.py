@@ -45,6 +45,9 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         certificate=peer_identity(connection.transport),
     )
     account = await connection.ask(connection.gate.login(visitor), _let_go)
+    if application.closed:  # meanwhile
+        account.left()
+        raise Refused(StatusCode.CONNECT_INVALID_APP, application.closed)
     connection.target, connection.visitor, connection.account = target, visitor, account
     connection.session.accept(event)
     connection.verification.demand(application.swfs, connection.clock.seconds())

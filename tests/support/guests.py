@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.application.service import MultiService
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
@@ -228,9 +229,9 @@ class Host(Guests):
 
     def __init__(self, config: Config, scheme: str = "rtmp") -> None:
         """Its guests speak `scheme`."""
-        self.service = make_service(config, reactor)
-        self.service.privilegedStartService()
-        self.service.startService()
+        self.service: MultiService = make_service(config, reactor)
+        self.service.privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's
+        self.service.startService()  # type: ignore[no-untyped-call]  # Twisted's
         (listener,) = (child for child in self.service if isinstance(child, ListenerService))
         super().__init__(f"{scheme}://{listener.bound_address()}")
         self._running = True

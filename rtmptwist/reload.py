@@ -1,0 +1,186 @@
+"""
+Another configuration for a server that runs: read and checked whole, and then put to work at once.
+
+What is wrong with it leaves everything as it was. Ports that both name stay open all the while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rtmptwist.config.load import ConfigError, load
+from rtmptwist.config.schema import Config
+from rtmptwist.net.listen import ListenError, ListenerService
+from rtmptwist.site import FIXED, Plan, Site, SiteError, check, endpoints
+
+
+class ReloadError(Exception):
+    """A configuration cannot be put to work, and nothing has changed. A line for each reason."""
+
+
+class Reload:
+    """Reads the configuration of a site again; its listeners are children of one service."""
+
+    log = Logger()
+
+    def __init__(self, site: Site, parent: MultiService) -> None:
+        self._site = site
+        self._parent = parent
+        self._turn: DeferredLock = DeferredLock()
+
+    async def reload(self) -> Sequence[str]:
+        """
+        Put the file to work as it is now. What has changed, a line each; the log has them too.
+
+        Raises:
+            ReloadError: something is wrong with it, as the log says too.
+        """
+        await self._turn.acquire()
+        try:
+            return await self._reload()
+        except ReloadError as error:
+            for line in str(error).split("\n"):
+                self.log.error("{line}", line=line)
+            self.log.error("the configuration is not reloaded: all stays as it was")
+            raise
+        finally:
+            self._turn.release()
+
+    def begin(self) -> None:
+        """The same for somebody who reads the log instead of waiting."""
+        Deferred.fromCoroutine(self.reload()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(ReloadError):  # of which the log knows
+            self.log.failure("the configuration could not be read again", failure)
+
+    async def _reload(self) -> Sequence[str]:
+        site = self._site
+        reactor = site.reactor
+        old = site.config
+        if not self._parent.running:
+            raise ReloadError("the server is not running")
+        try:
+            # files may be many, or far away
+            new = await deferToThreadPool(reactor, reactor.getThreadPool(), self._read)
+            plan = site.plan(new)
+            ports = await self._open(plan)
+        except (ConfigError, SiteError, ListenError) as error:
+            raise ReloadError(str(error)) from error
+        site.adopt(plan)
+        for service in site.services:
+            if service.parent is None:
+                service.setServiceParent(self._parent)
+        for port in self._listeners():
+            if port.endpoint in ports:
+                port.section = ports[port.endpoint]
+            else:
+                self.log.info(
+                    "listener {name} leaves {address}",
+                    name=port.section,
+                    address=port.bound_address(),
+                )
+                await self._shut(port)
+        changes = differences(old, new)
+        self.log.info("the configuration is reloaded: {changes}", changes="; ".join(changes))
+        return changes
+
+    def _read(self) -> Config:
+        config = load(self._site.config.path)
+        check(config)
+        return config
+
+    # ------------------------------------------------------------------ ports
+
+    def _listeners(self) -> list[ListenerService]:
+        return [child for child in self._parent if isinstance(child, ListenerService)]
+
+    async def _open(self, plan: Plan) -> Mapping[str, str]:
+        """
+        Open what is not open yet; the listeners of all endpoints.
+
+        A port that one endpoint leaves may be another one's: if it cannot be had beside what there
+        is, then perhaps instead.
+
+        Raises:
+            ListenError: all is as it was.
+        """
+        wanted = {endpoint: section.name for endpoint, section in endpoints(plan.config).items()}
+        there = self._listeners()
+        missing = wanted.keys() - {port.endpoint for port in there}
+        leaving = [port for port in there if port.endpoint not in wanted]
+        new = [
+            self._site.listener(endpoint, section, plan)
+            for endpoint, section in wanted.items()
+            if endpoint in missing
+        ]
+        try:
+            await self._start(new)
+        except ListenError:
+            if not leaving:
+                raise
+            for port in leaving:
+                await self._shut(port)
+            try:
+                await self._start(new)
+            except ListenError:
+                await self._start(leaving)
+                raise
+        return wanted
+
+    async def _start(self, ports: Iterable[ListenerService]) -> None:
+        started: list[ListenerService] = []
+        for port in ports:
+            started.append(port)
+            try:
+                port.setServiceParent(self._parent)  # type: ignore[no-untyped-call]  # Twisted's
+            except ListenError:
+                for each in started:
+                    await self._shut(each)
+                raise
+
+    async def _shut(self, port: ListenerService) -> None:
+        await maybeDeferred(port.disownServiceParent)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What has changed, for operators: sections and their keys."""
+    before, after = _sections(old), _sections(new)
+    lines = []
+    for name in [*after, *(name for name in before if name not in after)]:
+        if name not in before:
+            lines.append(f"[{name}] is new")
+        elif name not in after:
+            lines.append(f"[{name}] is gone")
+        elif keys := _changed(before[name], after[name]):
+            lines.append(f"[{name}] {', '.join(keys)}")
+    return lines or ["nothing has changed in it"]
+
+
+def _changed(old: Any, new: Any) -> list[str]:
+    keys = [key.name for key in fields(old) if key.name not in ("name", "apps")]
+    return [
+        key + (" (at the next start)" if type(old).__name__ == "Server" and key in FIXED else "")
+        for key in keys
+        if getattr(old, key) != getattr(new, key)
+    ]
+
+
+def _sections(config: Config) -> dict[str, Any]:
+    """By their names as in the file."""
+    found: dict[str, Any] = {"server": config.server, "limits": config.limits}
+    found |= {f"listener {section.name}": section for section in config.listeners}
+    for host in config.vhosts:
+        prefix = f"vhost {host.name} / " if host.name else ""
+        if host.name:
+            found[f"vhost {host.name}"] = host
+        found |= {f"{prefix}app {app.name}": app for app in host.apps.values()}
+    return found | {f"hook {hook.name}": hook for hook in config.hooks}

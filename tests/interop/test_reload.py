@@ -1,0 +1,113 @@
+"""A configuration that changes under the streams of real encoders and players."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import SAMPLES, Programs, Site, ffmpeg9, packets, publisher, serve_file
+from tests.support.trickle import trickle
+from tests.support.watchers import FFMPEG5, FFMPEG9, RTMPDUMP, by_stream, watch
+
+pytestmark = pytest.mark.interop
+
+MAIN = "[listener main]\nendpoint = tcp:0:interface=127.0.0.1\nserve = rtmp, rtmpt, rtmps\n"
+NEW = "[listener new]\nendpoint = tcp:0:interface=127.0.0.2\n"
+LIVE = "[app live]\npublish = anyone\ngrace = 0\nwindow = 1m\nmax_lag = 1m\n"
+NOBODY = LIVE.replace("anyone", "nobody\nplay = nobody\nmerge = 1s\nmax_viewers = 1")
+OTHER = "[app other]\npublish = anyone\n"
+
+TEXTS = (
+    MAIN + NOBODY,
+    MAIN + LIVE + OTHER,
+    MAIN + LIVE + NEW,
+    MAIN.replace("rtmp, rtmpt, rtmps", "rtmpe") + LIVE,
+    MAIN + LIVE + "[limits]\nconnections = 1\nwaiting_per_viewer = 64K\n",
+    MAIN + LIVE + "[vhost localhost]\naliases = 127.0.0.1\n[vhost localhost / app live]\n",
+    MAIN + LIVE + "[hook none]\nrun = false\n",
+    MAIN + "certificate = none.pem\n" + LIVE,
+    MAIN + LIVE + "mrege = 1s\n",
+    MAIN + LIVE,
+)
+"Two of them cannot be used."
+
+
+def written(config: Path, text: str) -> None:
+    """In one step, as editors do."""
+    new = config.with_suffix(".new")
+    new.write_text(f"[server]\nstate = {config.parent}\n{text}")
+    new.replace(config)
+
+
+def hang_up(site: Site) -> None:
+    """As `kill -HUP` does; waits until the server has said what came of it."""
+    told = "the configuration is (?:not )?reloaded"
+    before = len(re.findall(told, site.log()))
+    site.run.process.send_signal(signal.SIGHUP)
+    site.wait_for(told, times=before + 1)
+
+
+def test_ten_reloads_under_streams_of_three_variants(started: Programs, tmp_path: Path) -> None:
+    """Every packet arrives, whatever the file says meanwhile."""
+    config = started.folder() / "site.ini"
+    written(config, MAIN + LIVE)
+    site = serve_file(started, config)
+    watchers = [
+        watch(started, FFMPEG9, site.url("live/film")),
+        watch(started, FFMPEG5, site.url("live/film", "rtmpt")),
+        watch(started, RTMPDUMP, site.url("live/film", "rtmps")),
+    ]
+    site.wait_for("plays live/film as anyone", times=len(watchers))
+    film = SAMPLES / "h264-b-aac.flv"
+    with trickle(tmp_path / "film.fifo", film.read_bytes(), 20_000) as source:
+        url = site.url("live/film")
+        sender = started.start(
+            *publisher(ffmpeg9(), source.path, url, "-probesize", "5000", "-f", "flv")
+        )
+        site.wait_for("publishes live/film as anyone")
+        for text in TEXTS:
+            written(config, text)
+            hang_up(site)
+        assert "no longer publishes" not in site.log()
+        source.finish()
+        assert sender.wait() == 0, sender.words()
+    expected = by_stream(packets(ffmpeg9(), film))
+    for watcher in watchers:
+        assert by_stream(watcher.packets()) == expected, watcher.run.words()
+    log = site.log()
+    assert log.count("the configuration is reloaded") == len(TEXTS) - 2
+    assert "[listener main] " in log
+    assert f"{config}:11: [app live] mrege: unknown key" in log
+    assert "Traceback" not in log
+    assert site.run.stop() == 0
+
+
+def test_a_log_file_is_begun_anew_on_sigusr1(started: Programs) -> None:
+    """Which Twisted does; SIGHUP leaves the file alone."""
+    folder = started.folder()
+    config, log = folder / "site.ini", folder / "server.log"
+    written(config, MAIN + LIVE)
+    twistd = Path(sys.executable).with_name("twistd")
+    run = started.start(
+        twistd, "--nodaemon", "--pidfile=", f"--logfile={log}", "rtmp", "--config", config
+    )
+
+    def wait_for(path: Path, words: str) -> None:
+        deadline = time.monotonic() + 30
+        while not path.exists() or words not in path.read_text():
+            assert time.monotonic() < deadline, run.words()
+            assert run.process.poll() is None, run.words()
+            time.sleep(0.02)
+
+    wait_for(log, "watch: ffplay")
+    run.process.send_signal(signal.SIGUSR1)
+    wait_for(log.with_name("server.log.1"), "watch: ffplay")
+    run.process.send_signal(signal.SIGHUP)
+    wait_for(log, "the configuration is reloaded: nothing has changed in it")
+    assert "watch: ffplay" not in log.read_text()
+    assert run.stop() == 0
