@@ -255,6 +255,7 @@ class Doors:
             name=section.name,
             inside=inside,
             rates=self.rates,
+            proxies=section.proxies,
         )
 
     def _connections(self, variant: str) -> ServerFactory:

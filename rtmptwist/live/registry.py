@@ -93,9 +93,9 @@ class Registry:
             )
         return found
 
-    def admit(self, connection: Connection) -> None:
+    def admit(self, connection: Connection, *, for_others: bool = False) -> None:
         """
-        Count a new connection in.
+        Count a new connection in. `for_others`: by a proxy, which may have any number of them.
 
         Raises:
             Refused: there are too many, in all or from its address, or it is banned. It is not
@@ -110,7 +110,8 @@ class Registry:
             raise self._too_many(
                 Reason.CONNECTIONS, connection, f"{limits.connections} connections are open"
             )
-        if count >= limits.connections_per_address and not self._is_trusted(connection.address):
+        bound = not for_others and not self._is_trusted(connection.address)
+        if bound and count >= limits.connections_per_address:
             raise self._too_many(
                 Reason.ADDRESS, connection, f"{count} connections from {address} are open"
             )

@@ -16,8 +16,9 @@ for whom it comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 from typing import Protocol as Port
 
@@ -34,6 +35,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.networks import within
 from rtmptwist.live.refusals import Reason
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.listen import host_of
@@ -89,11 +91,13 @@ class FrontDoor(Factory):
         name: str = "",
         inside: str = "",
         rates: Mapping[Speech, AddressRate] | None = None,
+        proxies: Sequence[IPv4Network | IPv6Network] = (),
     ) -> None:
         """
         `patience`: seconds until the first byte, TLS handshakes included; `name`: the listener's;
         `inside`: what this door is in, `TLS`, `HTTP` or `HTTPS`; `rates`: how often one address may
-        come to `Speech.RTMPE` and `Speech.TLS`.
+        come to `Speech.RTMPE` and `Speech.TLS`; `proxies`: who brings others, and may come with any
+        number of connections.
         """
         self.rooms = dict(rooms)
         self.registry = registry
@@ -102,6 +106,7 @@ class FrontDoor(Factory):
         self.name = name
         self.inside = inside
         self.rates = rates or {}
+        self.proxies = proxies
 
     def buildProtocol(self, addr: IAddress | None) -> Visitor | None:
         """
@@ -213,7 +218,7 @@ class Visitor(Protocol):
         transport: Any = self.transport
         self.address = self.peer = host_of(transport.getPeer())
         try:
-            self._door.registry.admit(self)
+            self._door.registry.admit(self, for_others=within(self.address, self._door.proxies))
         except Refused:
             self._abort()
         return not self._ended

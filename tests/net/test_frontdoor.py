@@ -61,6 +61,7 @@ class House:
         inside: str = "",
         connections: int = 10,
         connections_per_address: int = 256,
+        proxies: str = "198.51.100.0/24",
     ) -> None:
         self.clock = Clock()
         self.rates = {
@@ -82,6 +83,7 @@ class House:
             name="main",
             inside=inside,
             rates=self.rates,
+            proxies=(ip_network(proxies),),
         )
 
     def visit(self, address: str = "192.0.2.1") -> tuple[Visitor, StringTransport]:
@@ -229,6 +231,16 @@ def test_a_room_that_takes_nobody_counts_as_closed() -> None:
     house.door.rooms[Speech.RTMP] = Room(full=True)
     said, _ = words_of(house, b"\x03")
     assert said.startswith("RTMP is not served")
+
+
+def test_proxies_may_make_any_number_of_connections() -> None:
+    """One for each viewer in a tunnel; up to what all may make."""
+    house = House(connections=5, connections_per_address=2)
+    carried = [house.visit("198.51.100.7") for _ in range(4)]
+    own = [house.visit() for _ in range(2)]
+    assert not any(transport.disconnected for _, transport in (*carried, own[0]))
+    assert own[1][1].disconnected
+    assert len(house.registry.connections) == 5
 
 
 # ---------------------------------------------------------------- the PROXY protocol
