@@ -39,8 +39,13 @@ NICENESS: Final = 10
 class Turns:
     """Lets so many at a time do something, the places that wait in turn."""
 
-    def __init__(self, at_a_time: int) -> None:
+    def __init__(
+        self, at_a_time: int, waiting: int = WAITING, waiting_per_place: int = WAITING_PER_PLACE
+    ) -> None:
+        """`waiting`: so many at most, of all places and of each."""
         self._free = at_a_time
+        self._most = waiting
+        self._most_per_place = waiting_per_place
         self._waiting: dict[str, deque[Deferred[None]]] = {}
         "By place; whose turn is next is first. Nobody waits while there is something free."
         self._count = 0
@@ -53,19 +58,28 @@ class Turns:
         Raises:
             Busy: too many wait already, of this address or of all.
         """
+        await self.take(address)
+        try:
+            yield
+        finally:
+            self.give()
+
+    async def take(self, address: str) -> None:
+        """
+        Wait until it is the turn of an address, which ends with `give`.
+
+        Raises:
+            Busy: too many wait already, of this address or of all.
+        """
         if self._free:
             self._free -= 1
         else:
             await self._wait(place(address))
-        try:
-            yield
-        finally:
-            self._next()
 
     async def _wait(self, where: str) -> None:
-        if len(self._waiting.get(where, ())) >= WAITING_PER_PLACE:
-            raise Busy(f"{WAITING_PER_PLACE} logins from {where} wait already")
-        if self._count >= WAITING:
+        if len(self._waiting.get(where, ())) >= self._most_per_place:
+            raise Busy(f"{self._most_per_place} logins from {where} wait already")
+        if self._count >= self._most:
             self._make_room(where)
         queue = self._waiting.setdefault(where, deque())
 
@@ -87,14 +101,15 @@ class Turns:
         Raises:
             Busy: nobody has more waiting than this place then had.
         """
-        most = max(self._waiting.values(), key=len)
+        most = max(self._waiting.values(), key=len, default=deque[Deferred[None]]())
         if len(most) <= len(self._waiting.get(where, ())) + 1:
             raise Busy(f"{self._count} logins wait already")
         turn = most.pop()  # more than one, so that the queue stays
         self._count -= 1
         turn.errback(Busy(f"{self._count} logins wait already, most of them from its address"))
 
-    def _next(self) -> None:
+    def give(self) -> None:
+        """A turn has ended: the next one begins."""
         if not self._waiting:
             self._free += 1
             return

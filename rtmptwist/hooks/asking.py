@@ -2,7 +2,8 @@
 How patiently a hook is asked, and what is said in its place when it says nothing.
 
 A question has a time limit, in which an answer that was none is asked for again. Only so many
-questions are on their way at once, and only so many wait for that.
+questions are on their way at once, and only so many wait for that: addresses take turns, so that
+whoever asks for much waits behind itself.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from rtmptwist.auth.errors import Busy
+from rtmptwist.auth.hashing import Turns
 from rtmptwist.hooks.answer import Answer, NoAnswer
 from rtmptwist.hooks.breaker import Breaker
 from rtmptwist.hooks.carrier import Carrier, Effort
@@ -57,7 +60,7 @@ class Asking:
         self._patience = patience
         self._carrier = carrier
         self._clock = clock
-        self._places = DeferredSemaphore(patience.at_once)
+        self._turns = Turns(patience.at_once, patience.queue, patience.queue)
         self._breaker = Breaker(f"hook {patience.name}", clock)
         self._memory = Memory(clock, patience.remember) if patience.on_failure == "cached" else None
         self._unsaid = 0
@@ -71,6 +74,9 @@ class Asking:
             answer = await self._answer(question)
         except NoAnswer as error:
             return self._instead(question, str(error))
+        except Busy:
+            why = f"{self._patience.queue} questions wait for it already"
+            return self._instead(question, why)
         if self._memory is not None:
             self._memory.keep(question.fingerprint(), answer)
         return answer
@@ -78,8 +84,6 @@ class Asking:
     async def _answer(self, question: Question) -> Answer:
         patience = self._patience
         deadline = self._clock.seconds() + patience.timeout
-        if not self._places.tokens and len(self._places.waiting) >= patience.queue:
-            raise NoAnswer(f"{patience.queue} questions wait for it already")
         pause = FIRST_PAUSE
         for left in range(patience.retries, -1, -1):
             try:
@@ -94,7 +98,7 @@ class Asking:
     async def _once(self, question: Question, deadline: float) -> Answer:
         took_too_long = f"no answer within {self._patience.timeout:g} s"
         try:
-            await self._places.acquire().addTimeout(self._left(deadline), self._clock)
+            await self._within(self._left(deadline), self._turns.take(question.client.address))
         except TookTooLong:
             raise NoAnswer(f"{took_too_long}: too many others wait for one") from None
         try:
@@ -115,7 +119,7 @@ class Asking:
             self._breaker.succeeded()
             return answer
         finally:
-            self._places.release()
+            self._turns.give()
 
     def _within(self, seconds: float, waiting: Coroutine[Any, Any, T]) -> Deferred[T]:
         return Deferred.fromCoroutine(waiting).addTimeout(seconds, self._clock)

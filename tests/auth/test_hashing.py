@@ -12,7 +12,6 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from rtmptwist.auth import hashing
 from rtmptwist.auth.errors import Busy
 from rtmptwist.auth.hashing import NICENESS, WAITING_PER_PLACE, Hashing, Turns
 from tests.support.memory import failure_of, result_of
@@ -115,9 +114,9 @@ def test_few_of_an_address_wait(queue: Queue) -> None:
     assert not queue.work("192.0.2.2").called
 
 
-def test_who_has_most_waiting_makes_room(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_most_waiting_makes_room(queue: Queue) -> None:
     """However many a few addresses send, others are not refused for it."""
-    monkeypatch.setattr(hashing, "WAITING", 4)
+    queue.turns = Turns(1, waiting=4)
     queue.work("192.0.2.1")
     many = [queue.work("192.0.2.1", f"a{number}") for number in range(4)]
     first = queue.work("192.0.2.2", "b")

@@ -10,7 +10,7 @@ from rtmptwist.hooks.answer import Answer, NoAnswer
 from rtmptwist.hooks.asking import FIRST_PAUSE, NOT_NOW, Asking
 from rtmptwist.hooks.breaker import FAILURES, PAUSE
 from rtmptwist.hooks.events import Event
-from rtmptwist.hooks.question import Question
+from rtmptwist.hooks.question import Client, Question
 from rtmptwist.live.access import Terms
 from tests.support.logs import Logs
 from tests.support.memory import failure_of, result_of
@@ -194,6 +194,17 @@ def test_so_many_at_once_and_so_many_waiting(logs: Logs) -> None:
     desk.carrier.answer()
     desk.carrier.answer(NO)
     assert [result_of(asking) for asking in (first, second, third)] == [Answer(), Answer(), NO]
+
+
+def test_who_asks_for_much_keeps_nobody_else_waiting() -> None:
+    desk = Desk(at_once=1, queue=3, retries=0)
+    flood = [desk.ask() for _ in range(4)]
+    other = desk.ask(question(client=Client(2, "198.51.100.7")))
+    assert result_of(flood[-1]) == DENIED  # which made room
+    for answer in (NO, NO, Answer()):
+        desk.carrier.answer(answer)
+    assert [result_of(asking) for asking in (*flood[:2], other)] == [NO, NO, Answer()]
+    assert not flood[2].called
 
 
 def test_none_may_wait() -> None:
