@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from rtmptwist.auth.bans import Ban, Kind, TooManyBans
 from rtmptwist.auth.files import BadLine
@@ -41,6 +41,7 @@ from rtmptwist.web.answers import (
     check_change,
 )
 from rtmptwist.web.house import House
+from rtmptwist.web.openapi import document
 from rtmptwist.web.parameters import Parameter, read_body, read_query
 from rtmptwist.web.slices import in_slices
 
@@ -113,6 +114,11 @@ class Api:
             handle = partial(self._answer, route)
             handle.__name__ = f"{route.method} {route.path}"  # type: ignore[attr-defined]
             app.route(f"/{route.path}", methods=[route.method])(handle)
+
+        @app.route("/openapi.json", methods=["GET"])
+        async def openapi(request: Request) -> bytes:
+            await admitted(request, self._operators)
+            return as_json(request, document(ROUTES, PREFIX))
 
         @app.handle_errors(Exception)  # type: ignore[arg-type]  # a twisted.web Request is enough
         def failed(request: Request, failure: Failure) -> bytes:
@@ -311,6 +317,13 @@ def mount(app: Klein, house: House, operators: Operators) -> None:
     @app.route(PREFIX, branch=True)
     def branch(_: Request) -> IResource:
         return resource
+
+    @app.handle_errors(NotFound)  # type: ignore[arg-type]  # a twisted.web Request is enough
+    def lost(request: Request, failure: Failure) -> bytes:
+        """Klein finds no branch where a path has a line break."""
+        if not request.path.startswith(PREFIX.encode()):
+            failure.raiseException()
+        return as_problem(request, _nothing("thing"))
 
 
 def _nothing(what: str) -> Problem:

@@ -291,6 +291,7 @@ def test_bad_queries(manned: Manned, query: str) -> None:
         "connections/-1",
         "connections/" + "9" * 5000,
         "connections/%31%2f",
+        "connections/%0A1",
         "streams/0123456789abcdef",
         "streams/../../etc/passwd",
         "applications/dead",
