@@ -60,7 +60,7 @@ class CertificateError(Exception):
 
 
 class KeyMismatch(CertificateError):
-    """The key is another certificate's; perhaps only one of the two has been replaced yet."""
+    """The key is missing, or another one's; perhaps only one of the two has been replaced yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,12 @@ def read_certificate(path: Path, key_path: Path | None = None, *, now: float) ->
         CertificateError: it cannot be used at `now`.
     """
     key_path = key_path or path
-    data = _read(path) if key_path == path else _read(path) + b"\n" + _read(key_path)
+    data = _read(path)
+    if key_path != path:
+        try:
+            data += b"\n" + _read(key_path)
+        except CertificateError as error:
+            raise KeyMismatch(str(error)) from error
     certificates = pem_certificates(path, data)
     keys = _keys(key_path, data)
     pairs = [(leaf, key) for leaf in certificates for key in keys if _belong(leaf, key)]
@@ -258,7 +263,7 @@ def _keys(path: Path, data: bytes) -> list[PrivateKey]:
             raise CertificateError(f"{path}: the key is not RSA, EC or EdDSA")
         found.append(key)
     if not found:
-        raise CertificateError(
+        raise KeyMismatch(
             f"{path}: no key in it (-----BEGIN PRIVATE KEY-----); put it there, beside the"
             " certificate and its chain, or name its file (key = FILE)"
         )

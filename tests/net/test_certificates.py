@@ -374,6 +374,26 @@ def test_a_key_comes_to_a_folder(tmp_path: Path, logs: Logs) -> None:
     assert logs.lines("error") == []
 
 
+def test_a_key_that_comes_late_is_waited_for(tmp_path: Path, logs: Logs) -> None:
+    time = Time()
+    folder(tmp_path, a="a.example")
+    (tmp_path / "b").mkdir()
+    certificates = load(Folder(tmp_path), time)
+    new = {name: ROOT.sign(f"{name}.example") for name in "abc"}
+    files = Two(tmp_path / "b")
+    files.put(new["b"], key=False)
+    new["c"].write(tmp_path / "c.pem", new["c"].pem, ROOT.pem)
+    for _ in range(3):
+        time.now += 1
+        certificates.refresh()
+    files.put(new["b"], chain=False)
+    new["c"].write(tmp_path / "c.key", new["c"].key_pem())
+    for _ in range(2):
+        certificates.refresh()
+    assert numbers(certificates)[1:] == [serial(new["b"]), serial(new["c"])]
+    assert logs.lines("error") == []
+
+
 def test_a_mismatch_that_is_gone_is_not_complained_of(tmp_path: Path, logs: Logs) -> None:
     folder(tmp_path, a="a.example")
     time = Time()

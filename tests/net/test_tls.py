@@ -190,6 +190,18 @@ def test_new_connections_get_the_new_certificate_and_old_ones_go_on(tmp_path: Pa
     assert shown(before) == beginning
 
 
+def test_what_did_not_change_is_not_made_again(tmp_path: Path) -> None:
+    """With a hundred names it would keep the streams waiting."""
+    server = server_tls(tmp_path)
+    kept = server.certificates.all[0]
+    put(tmp_path, "other", issue("other.example"))
+    before = server._contexts[kept]
+    for _ in range(2):
+        server.check()
+    assert len(server._contexts) == 2
+    assert server._contexts[kept] is before
+
+
 def test_a_renewal_between_hello_and_answer_does_no_harm(tmp_path: Path) -> None:
     """The context of a certificate that is gone must not be looked for."""
     server = server_tls(tmp_path)
