@@ -149,7 +149,7 @@ class ServerTls:
         return True
 
     def _make_contexts(self, made: _Contexts) -> _Contexts:
-        """What is `made` already is taken as it is: each costs 0.2 ms, and folders may hold many."""
+        """Those that are `made` are taken as they are: each costs 0.2 ms, folders may hold many."""
         return {each: made.get(each) or self._context(each) for each in self.certificates.all}
 
     def _context(self, certificate: Certificate) -> SSL.Context:
@@ -236,8 +236,8 @@ def _look(
     if not fine:
         try:
             subject = certificate.to_cryptography().subject.rfc4514_string()
-        except ValueError:  # whatever a stranger may write into it
-            subject = "a damaged name"
+        except (ValueError, x509.InvalidVersion):  # which OpenSSL takes as it is
+            subject = "an odd certificate"
         subject = "".join(letter if letter.isprintable() else "?" for letter in subject[:100])
         why = _OBJECTIONS.get(error, f"OpenSSL's error {error}")
         protocol.objection = f"{subject or 'no name'}: {why}"

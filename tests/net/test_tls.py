@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
@@ -323,6 +324,18 @@ def test_a_strangers_certificate_ends_the_connection(
     assert words(refused) == (
         f"TLS: the client's certificate is not to be trusted (certificate verify failed: {why})"
     )
+
+
+def test_an_odd_certificate_is_told_as_one(tmp_path: Path) -> None:
+    """OpenSSL does not look at what it says to be its version."""
+    signed = STRANGER.sign(common_name="camera", now=time.time())
+    third, sixth = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05"
+    der = signed.certificate.public_bytes(Encoding.DER).replace(third, sixth)
+    client = client_context()
+    client.use_certificate(crypto.load_certificate(crypto.FILETYPE_ASN1, der))
+    client.use_privatekey(signed.key)
+    refused = shake(server_tls(tmp_path, client_ca=ca_file(tmp_path)), client)
+    assert "verify failed: an odd certificate: signed by nobody in client_ca" in words(refused)
 
 
 def test_who_signs_need_not_be_a_root(tmp_path: Path) -> None:
