@@ -15,7 +15,6 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from klein import Klein
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -142,8 +141,6 @@ class Api:
 
     def _failed(self, request: Request, failure: Failure) -> bytes:
         error = failure.value
-        if failure.check(CancelledError):  # the client has left
-            return b""
         if isinstance(error, HTTPException):
             status = HTTPStatus(error.code or HTTPStatus.NOT_FOUND)
             allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None

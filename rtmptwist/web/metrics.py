@@ -102,7 +102,7 @@ def _server(house: House) -> Iterator[Metric]:
         refused.add_metric([reason.name.lower()], count)
     yield refused
     bans = _gauge("bans", "Bans in force.")
-    bans.add_metric([], len(house.bans.bans))
+    bans.add_metric([], len(list(house.bans.bans)))
     yield bans
     opened = _counter("tunnels_opened", "RTMPT tunnels opened.")
     opened.add_metric([], sum(tunnels.meter.opened for tunnels in house.tunnels))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IAddress
 
 from tests.support.web import Answer, Wire, request
 from tests.test_service import House
@@ -44,7 +45,7 @@ class Manned(House):
         super().__init__(folder, text.format(folder))
         self.start()
 
-    def wire(self, listener: int = 1, peer: IPv4Address = HERE) -> Wire:
+    def wire(self, listener: int = 1, peer: IAddress = HERE) -> Wire:
         return Wire(self.listeners[listener].factory, peer)  # type: ignore[arg-type]
 
     def get(
@@ -52,7 +53,7 @@ class Manned(House):
         path: str,
         *lines: str,
         listener: int = 1,
-        peer: IPv4Address = HERE,
+        peer: IAddress = HERE,
         method: str = "GET",
         body: bytes = b"",
         host: str = "localhost:8080",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 
 from rtmptwist.media.flv import SCRIPT
 from rtmptwist.wire.message import Message, MessageType
@@ -103,6 +103,9 @@ def test_pages(manned: Manned) -> None:
     assert [item["id"] for item in page["items"]] == [2, 3]
     assert (page["total"], page["offset"], page["limit"]) == (5, 1, 2)
     assert manned.ask("GET", "connections?offset=9")[1]["items"] == []
+    assert manned.ask("GET", "connections?limit=1.0")[1]["limit"] == 1
+    assert manned.ask("GET", "connections/4")[1]["id"] == 4
+    assert manned.ask("GET", "streams/0123456789abcdef/viewers")[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -326,6 +329,17 @@ def test_a_bug_is_ours(manned: Manned, monkeypatch: pytest.MonkeyPatch, logs: Lo
     assert isinstance(error, ZeroDivisionError)
 
 
+def test_what_is_no_page_of_the_api(manned: Manned) -> None:
+    assert manned.get("/api/v2/server").status == 404
+    assert manned.get("/").status == 404
+
+
+def test_its_document(manned: Manned) -> None:
+    status, said = manned.ask("GET", "openapi.json")
+    assert (status, said["openapi"]) == (200, "3.1.0")
+    assert manned.get("/api/v1/openapi.json", peer=STRANGER).status == 401
+
+
 # --------------------------------------------------------------------------- who may, and how
 
 
@@ -370,6 +384,11 @@ def test_only_for_those_on_this_machine(manned: Manned) -> None:
         assert "WWW-Authenticate" in answer.headers
     for host in ("localhost", "127.0.0.1", "[::1]", "[::1]:8080"):
         assert manned.get("/api/v1/server", host=host).status == 200
+
+
+def test_a_local_socket_is_on_this_machine(manned: Manned) -> None:
+    """Who may open it, its mode says."""
+    assert manned.get("/api/v1/server", peer=UNIXAddress(None)).status == 200
 
 
 LOGINS = """
@@ -417,4 +436,18 @@ def test_too_many_guesses_have_to_wait(tmp_path: Path, logs: Logs) -> None:
     assert answers[-1].startswith(b"HTTP/1.1 503 ")
     for wire in wires:
         wire.lose()
+    house.close()
+
+
+def test_who_leaves_while_waiting_is_forgotten(tmp_path: Path, logs: Logs) -> None:
+    house = Manned(tmp_path, LOGINS)
+    wrong = "Authorization: Basic YW5uYTp4"
+    for _ in range(6):
+        house.get("/api/v1/server", wrong, peer=STRANGER)
+    wire = house.wire(peer=STRANGER)
+    wire.say(f"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n{wrong}\r\n\r\n".encode())
+    assert wire.raw() == b""
+    wire.lose()
+    house.pass_time(10)
+    assert wire.raw() == b""
     house.close()

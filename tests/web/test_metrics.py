@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from rtmptwist.live.refusals import Reason
 from rtmptwist.web.metrics import gather
 from tests.support.live import gop, headers
-from tests.support.manned import Manned
+from tests.support.manned import FILE, Manned
 from tests.support.web import Answer, request
 
 pytestmark = pytest.mark.usefixtures("logs")
@@ -56,22 +56,23 @@ def test_figures_are_those_of_the_server(manned: Manned) -> None:
     manned.site.publish("other_stream_name")
     manned.site.play()
     manned.site.play()
+    manned.site.play("nobody_is_there")
     for message in [*headers(), *gop(0), *gop(1000)]:
         publisher.send(message)
     manned.site.pump()
     manned.pass_time(1)
     found = figures(manned.get("/metrics"))
     by = ("", "live", "rtmp")
-    assert found["connections", *by] == found["connections_made_total", *by] == 4
+    assert found["connections", *by] == found["connections_made_total", *by] == 5
     assert found["streams", "", "live", "live"] == 2
     assert found["streams", "a.example", "live", "live"] == 0
-    assert found["viewers", "", "live"] == 2
+    assert found["viewers", "", "live"] == 3
     assert found["stream_viewers", "", "live", "show"] == 2
     assert found["stream_frames_per_second", "", "live", "show"] == 6
     assert found["stream_keyframe_interval_seconds", "", "live", "show"] == 1
-    assert found["streams_without_series",] == 1
+    assert found["streams_without_series",] == 2
     assert found["ready",] == 1
-    assert found["clients",] == 5  # the one who asks, too
+    assert found["clients",] == 6  # the one who asks, too
     assert found["process_start_time_seconds",] > 0
     assert found["refused_total", "banned"] == 0
     census = manned.whole.census
@@ -140,6 +141,19 @@ def test_many_connections_are_counted_in_slices(manned: Manned) -> None:
     turns.append(gathered.called)
     assert turns == [False, True]
     manned.whole.reactor = manned.reactor
+
+
+def test_the_end_of_certificates_is_told(tmp_path: Path) -> None:
+    text = FILE + "\n[listener secure]\nendpoint = tcp:8443\nserve = https\n"
+    manned = Manned(tmp_path, text)
+    (line,) = (
+        line
+        for line in manned.get("/metrics").body.decode().splitlines()
+        if line.startswith("rtmptwist_certificate_expiry_timestamp_seconds{")
+    )
+    assert str(tmp_path / "state" / "certificate.pem") in line
+    assert float(line.rpartition(" ")[2]) == manned.whole.tls[0].certificates.all[0].expires_at
+    manned.close()
 
 
 def test_only_for_operators(manned: Manned) -> None:
