@@ -57,7 +57,7 @@ from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.rules import RuleBook, limits_of
 from rtmptwist.wire.swf import Swf
 
-FIXED: Final = ("state", "gather")
+FIXED: Final = ("state", "gather", "log")
 "Keys of `[server]` that take effect at the next start."
 
 
@@ -193,6 +193,8 @@ class Site:
 
         self.ready = False
         "Whether somebody is let in."
+
+        self._draining = False
 
         self._beat = Beat(reactor, config.server.gather)
         self._entrances: dict[str, Entrance] = {}
@@ -362,6 +364,14 @@ class Site:
         for connection in found:
             connection.expel(reason)
         return bool(found)
+
+    def drain(self, why: str) -> None:
+        """Stop the server as SIGTERM does; `why`, for the log. Harmless if it stops already."""
+        if not self._draining:
+            self._draining = True
+            self.ready = False
+            self.log.info("{why}: the server stops", why=why)
+            self.reactor.stop()
 
     def _enforce_bans(self) -> None:
         """Somebody who is here may have been banned just now."""

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
+from rtmptwist.jsonlog import observer
 
 
 class Options(usage.Options):
@@ -56,6 +57,20 @@ class Options(usage.Options):
             raise usage.UsageError(f"the configuration cannot be used:\n{error}") from error
 
 
+class Top(MultiService):
+    """All services; as twistd's application it says how the log is written."""
+
+    def __init__(self, observer: ILogObserver | None) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Twisted: `parent` is the application, which twistd asks when it begins to log."""
+        if self._observer is not None:
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+
 def makeService(options: Options) -> IService:
     """What twistd runs."""
     from twisted.internet import reactor
@@ -63,13 +78,16 @@ def makeService(options: Options) -> IService:
     from rtmptwist.service import make_service
     from rtmptwist.site import SiteError
 
-    parent = MultiService()
+    twistd: Any = options.parent
+    # an operator's own --logger has precedence, and syslog has a form of its own
+    json = options.config.server.log == "json" and twistd is not None and not twistd["syslog"]
+    parent = Top(observer(twistd, reactor) if json else None)
     try:
         server = make_service(options.config, reactor)
     except SiteError as error:
         raise SystemExit(f"twistd rtmp: the configuration cannot be used:\n{error}") from error
     server.setServiceParent(parent)
-    CleanExit(reactor).setServiceParent(parent)
+    CleanExit(reactor, server.site.drain).setServiceParent(parent)
     Hangup(reactor, server.reloading.begin).setServiceParent(parent)
     return parent
 
@@ -84,9 +102,9 @@ class CleanExit(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, drain: Callable[[str], None]) -> None:
         self._reactor = reactor
-        self._asked = False
+        self._drain = drain
 
     def startService(self) -> None:
         """Twisted: replace its handlers as soon as they are there."""
@@ -99,13 +117,7 @@ class CleanExit(Service):
                 signal.signal(number, self._heard)
 
     def _heard(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal handler
-        self._reactor.callFromThread(self._stop, signal.Signals(number).name)
-
-    def _stop(self, name: str) -> None:
-        if not self._asked:
-            self._asked = True
-            self.log.info("{signal}: the server stops", signal=name)
-            self._reactor.stop()
+        self._reactor.callFromThread(self._drain, signal.Signals(number).name)
 
 
 class Hangup(Service):

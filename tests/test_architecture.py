@@ -36,7 +36,8 @@ ROOMS: dict[str, set[str]] = {
     "site": EDGES | UPPER | {"plugins", "config", "rules", "doors"},
     "reload": {"net", "config", "site"},
     "service": EDGES | UPPER | {"plugins", "config", "site", "reload"},
-    "tap": {"service", "site", "config"},
+    "jsonlog": set(),
+    "tap": {"service", "site", "config", "jsonlog"},
     "cli": {"auth"},
     "__main__": {"cli"},
 }

@@ -51,6 +51,7 @@ class Server:
 
     state: Annotated[Path, Folder()] = Path("var")
     drain: Annotated[float, Duration(0, HOUR)] = 5.0
+    log: Annotated[str, Choice("text", "json")] = "text"
     chunk_size: Annotated[int, Size(128, 65536)] = 65536
     gather: Annotated[float, Duration(0, 0.2)] = 0.025
     stream_metrics: Annotated[int, Count(0, 10_000)] = 0
