@@ -7,11 +7,13 @@ the house is ready, and first to close, so that nobody is let in while it is bei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -31,6 +33,9 @@ RTMP_PORT: Final = 1935
 
 SWEEP_INTERVAL: Final = 1.0
 "Seconds between two looks at every connection and stream: timeouts are that exact."
+
+SLICE: Final = 100
+"Connections that are looked at in one turn of the reactor: about 1 ms, in which nobody is heard."
 
 LAST_WORD: Final = 1.0
 """
@@ -118,6 +123,8 @@ class Sweeper(Service):
         self._site = site
         self._loop = LoopingCall(self._sweep)
         self._loop.clock = site.reactor
+        self._rest: IDelayedCall | None = None
+        "Goes on with a sweep."
 
     def startService(self) -> None:
         """Begin."""
@@ -128,17 +135,37 @@ class Sweeper(Service):
         """End."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._loop.stop()
+        if self._rest is not None:
+            self._rest.cancel()
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> Deferred[None]:
+        """Look at all of them; fires when that is done, and the next one comes no sooner."""
+        done: Deferred[None] = Deferred()
+        self._go_on(self._slices(), done)
+        return done
+
+    def _go_on(self, slices: Iterator[None], done: Deferred[None]) -> None:
+        self._rest = None
+        for _ in slices:
+            self._rest = self._site.reactor.callLater(0, self._go_on, slices, done)
+            return
+        done.callback(None)
+
+    def _slices(self) -> Iterator[None]:
+        """The work of a sweep, with breaks in which media is heard."""
         site = self._site
         connections = site.connections()
         now = site.reactor.seconds()
         guests: list[ServerConnection | Visitor] = [*connections, *site.visitors()]
-        for guest in guests:
+        present = site.registry.connections
+        for number, guest in enumerate(guests, 1):
             try:
-                guest.sweep(now)
+                if guest in present:  # it may have left in a break
+                    guest.sweep(now)
             except Exception:  # one broken connection must not end the care for all others
                 self.log.failure("sweep of {peer} failed", peer=guest.peer)
+            if number % SLICE == 0:
+                yield
         try:
             self._relieve(connections)
             for tunnels in site.tunnels:

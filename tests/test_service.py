@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionClosed, ConnectionDone
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionClosed,
+    ConnectionDone,
+    ConnectionLost,
+)
 from twisted.internet.task import Clock
 
 from rtmptwist.amf.values import UNDEFINED, Date, Value
@@ -283,6 +288,53 @@ def test_the_sweeper_survives(house: House, logs: Logs, monkeypatch: pytest.Monk
     assert swept == [1.0, 2.0, 3.0, 4.0]
     assert logs.lines("critical")[2:] == ["sweep failed"] * 2
     assert {type(bug) for bug in logs.forgive()} == {TypeError}
+
+
+def test_a_sweep_over_many_has_breaks(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are heard between; who leaves then is not looked at any more."""
+    monkeypatch.setattr("rtmptwist.service.SLICE", 2)
+    for _ in range(5):
+        house.site.client()
+    swept: list[str] = []
+    left = house.site.connections[:]
+
+    def interrupt() -> None:
+        swept.append("a break")
+        connection = left.pop()
+        transport: Any = connection.transport
+        transport.lose(ConnectionLost())
+        transport.other.lose(ConnectionLost())
+
+    def watch(connection: ServerConnection) -> None:
+        def sweep(now: float) -> None:
+            swept.append(f"at {now:g}")
+            left.remove(connection)
+            if len(swept) == 1:
+                house.reactor.callLater(0, interrupt)
+
+        connection.sweep = sweep  # type: ignore[method-assign]
+
+    for connection in left[:]:
+        watch(connection)
+    house.reactor.advance(1)
+    assert swept == ["at 1", "at 1", "a break", "at 1", "at 1"]
+    assert left == []
+
+
+def test_a_sweep_may_be_the_last(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may stop in a break."""
+    monkeypatch.setattr("rtmptwist.service.SLICE", 1)
+    house.site.client(), house.site.client()
+    swept: list[float] = []
+
+    def sweep(now: float) -> None:
+        swept.append(now)
+        house.reactor.callLater(0, house.stop)
+
+    for connection in house.site.connections:
+        connection.sweep = sweep  # type: ignore[method-assign]
+    house.reactor.advance(1)
+    assert swept == [1.0]
 
 
 def test_when_memory_runs_short_those_go_for_whom_most_is_waiting(
