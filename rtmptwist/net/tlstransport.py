@@ -112,8 +112,9 @@ class TlsTransport(TLSMemoryBIOProtocol):
         FFmpeg takes its leave in good order and then closes without having read the answer, which
         its kernel reports to us as a broken connection.
         """
-        connection: SSL.Connection = self.getHandle()
-        if connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN and reason.check(ConnectionLost):
+        connection: SSL.Connection | None = self.getHandle()
+        goodbye = connection is not None and connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+        if goodbye and reason.check(ConnectionLost):
             reason = connectionDone
         super().connectionLost(reason)
 

@@ -338,11 +338,13 @@ Serving = Callable[..., AbstractAsyncContextManager[Host]]
 "As `serving`, over a certain pipe."
 
 
-async def eventually(true: Callable[[], object], patience: float = PATIENCE) -> None:
+async def eventually(
+    true: Callable[[], object], patience: float = PATIENCE, what: str = ""
+) -> None:
     """Wait for what nobody tells."""
     deadline = reactor.seconds() + patience
     while not true():
-        assert reactor.seconds() < deadline, f"not in {patience:g} s"
+        assert reactor.seconds() < deadline, f"not in {patience:g} s: {what}"
         await deferLater(reactor, 0.01)
 
 
