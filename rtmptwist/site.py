@@ -270,7 +270,9 @@ class Site:
             application.swfs = plan.swfs[application]
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
-            self._chains[application] = Chain([hooks[name] for name in app.hooks], time.time)
+            self._chains.pop(application, None)  # most have no hooks, and need not pay for any
+            if app.hooks:
+                self._chains[application] = Chain([hooks[name] for name in app.hooks], time.time)
         for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
             self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
         gone = set(self.registry.applications()) - settings.keys()

@@ -438,7 +438,9 @@ def test_hooks_stay_as_long_as_somebody_hears_of_an_end(house: Changing) -> None
     publisher = house.site.publish()
     assert house.reload(LISTENERS + hooked + hook) == ["nothing has changed in it"]
     assert house.whole._hooks == made
+    assert len(house.whole._chains) == 1
     assert house.reload(LISTENERS + APP) == ["[app live] hooks", "[hook one] is gone"]
+    assert len(house.whole._chains) == 0
     house.site.publish("other").connection.abort()
     publisher.connection.abort()
     house.site.pump()

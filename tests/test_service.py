@@ -446,6 +446,19 @@ def test_a_transport_that_never_tells_of_its_end_does_not_keep_us(house: House) 
     house.site.pump()
 
 
+def test_who_has_the_server_stopped_does_it_once(
+    house: House, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal, or by the API: load balancers hear of it at once."""
+    stopped: list[bool] = []
+    monkeypatch.setattr(house.reactor, "stop", lambda: stopped.append(house.whole.ready))
+    assert house.whole.ready
+    house.whole.drain("SIGTERM")
+    house.whole.drain("an operator")
+    assert stopped == [False]
+    assert logs.about("SIGTERM: the server stops")
+
+
 def test_a_server_without_guests_stops_at_once(house: House) -> None:
     result_of(house.stop())
 
