@@ -29,7 +29,7 @@ from rtmptwist.web.rtmpt import IDLE_SIZE
 _HEAD: Final = re.compile(
     rb"POST /(send|idle)/([\w-]{22})/(\d{1,10}) HTTP/1\.1\r\n"
     rb"((?:[A-Za-z-]+: [ -~]*\r\n){0,40}?)"
-    rb"Content-[Ll]ength: (\d{1,7})\r\n"
+    rb"[Cc]ontent-[Ll]ength: (\d{1,7})\r\n"
     rb"((?:[A-Za-z-]+: [ -~]*\r\n){0,40})"
     rb"\r\n"
 )

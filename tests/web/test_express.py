@@ -123,6 +123,20 @@ def test_usual_heads_take_it(headers: tuple[str, ...], detours: list[bytes]) -> 
     assert detours == []
 
 
+def test_heads_as_haproxy_writes_them_take_it(detours: list[bytes]) -> None:
+    """HAProxy 2.6: every name in small letters."""
+    web = Web()
+    wire, session_id, _ = web.open()
+    detours.clear()
+    wire.say(
+        f"POST /send/{session_id}/0 HTTP/1.1\r\nhost: 127.0.0.1:59241\r\ncontent-length: 1\r\n"
+        "user-agent: Shockwave Flash\r\ncontent-type: application/x-fcs\r\n"
+        "x-forwarded-for: 203.0.113.9\r\n\r\nx".encode()
+    )
+    assert [answer.body for answer in wire.hear()] == [b"\x01X"]
+    assert detours == []
+
+
 @pytest.mark.parametrize("headers", UNUSUAL)
 def test_unusual_heads_do_not(headers: tuple[str, ...], detours: list[bytes]) -> None:
     web = Web()
