@@ -121,11 +121,12 @@ class Registry:
 
     def closed_to(self, address: str) -> str:
         """Why an address may not connect, which the log then knows already; empty: it may."""
-        for reason, closed in ((Reason.BANNED, self.banned), (Reason.GUESSING, self.guessing)):
-            if words := closed(address):
-                self.refusals.note(reason, address, words)
-                return words
-        return ""
+        reason, words = Reason.BANNED, self.banned(address)
+        if not words and not self._is_trusted(address):  # a proxy that hides all who come by it
+            reason, words = Reason.GUESSING, self.guessing(address)
+        if words:
+            self.refusals.note(reason, address, words)
+        return words
 
     def new_id(self) -> int:
         """A number that no connection has had."""

@@ -49,7 +49,13 @@ logins = file:{folder}/passwd
 """
 "A wrong login is refused where anyone may come, too."
 
-LISTENER = "[listener main]\nendpoint = tcp:0:interface=127.0.0.1:backlog=1024\nserve = rtmp\n"
+LISTENER = """
+[listener main]
+endpoint = tcp:0:interface=127.0.0.1:backlog=1024
+[limits]
+trusted = none
+connections_per_address = 10000
+"""
 
 WRONG = "live?user=anna&password=wrong"
 

@@ -121,6 +121,16 @@ def test_who_is_banned_is_not_let_in(logs: Logs) -> None:
     assert (served.meter.connections, served.meter.refusals[Reason.BANNED]) == (1, 1)
 
 
+def test_who_guesses_is_not_let_in_for_a_while() -> None:
+    """But whoever comes by a trusted proxy, which may hide many others, is."""
+    served = registry()
+    served.guessing = lambda address: f"{address} guesses."
+    with pytest.raises(Refused, match=r"192\.0\.2\.1 guesses\."):
+        served.admit(FakeConnection("192.0.2.1"))
+    served.admit(FakeConnection("127.0.0.1"))
+    assert (served.meter.connections, served.meter.refusals[Reason.GUESSING]) == (1, 1)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "unix"])
 def test_trusted_addresses_and_local_sockets_are_exempt(address: str) -> None:
     served = registry()
