@@ -60,6 +60,7 @@ def make_service(config: Config, reactor: Any) -> Server:
     parent = Server(site)
     listeners = site.listeners()
     children: list[Any] = [
+        DiskWork(site),
         Sweeper(site),
         Keeping(site.bans, reactor),
         Farewell(site),
@@ -189,6 +190,31 @@ class Sweeper(Service):
             size, connection = ordered.pop()
             connection.abort(f"{size} bytes waited for it, and more than {bound} for all")
             total -= size
+
+
+class DiskWork(Service):
+    """Lets work with files come to its end, once everybody has left."""
+
+    log = Logger()
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def stopService(self) -> Deferred[Any]:
+        """Fires when nothing is left to write, or it takes too long: then the rest is lost."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        site = self._site
+        patience = max(site.config.server.drain, LAST_WORD)
+        done = site.disk.idle().addTimeout(patience, site.reactor, self._give_up)
+        return done.addCallback(lambda _: site.disk.close())
+
+    def _give_up(self, _: object, patience: float) -> None:
+        self.log.error(
+            "files were not complete within {patience:g} s: {size} bytes are lost,"
+            " and the next start completes what is there",
+            size=self._site.disk.waiting,
+            patience=patience,
+        )
 
 
 class Farewell(Service):

@@ -20,8 +20,9 @@ by host and name, the gate, files with secrets, hooks. They change in place, or 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -37,11 +38,13 @@ from rtmptwist.auth.limits import AppLimits, LimitedGate
 from rtmptwist.auth.operators import Operators
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
+from rtmptwist.disk.threads import Disk
 from rtmptwist.doors import Doors, Entrance, check_listener
 from rtmptwist.hooks.assembly import check_hooks, make_hooks
 from rtmptwist.hooks.chain import Chain
 from rtmptwist.hooks.gate import HookedGate
 from rtmptwist.hooks.hook import Hook, Hooks
+from rtmptwist.interfaces import BadDescription, House
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -54,10 +57,11 @@ from rtmptwist.net.server import Care
 from rtmptwist.net.swffiles import SwfFileError, read_swfs
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
+from rtmptwist.plugins import Outlets, Services, check_outlet
 from rtmptwist.rules import RuleBook, limits_of
 from rtmptwist.wire.swf import Swf
 
-FIXED: Final = ("state", "gather", "log")
+FIXED: Final = ("state", "gather", "log", "disk_threads")
 "Keys of `[server]` that take effect at the next start."
 
 
@@ -78,6 +82,7 @@ def check(config: Config) -> None:
         for app in host.apps.values():
             _rules(book, host.name, app, problems)
             _swfs(host.name, app, problems)
+            _outlets(host.name, app, problems, check_outlet)
     for section in config.listeners:
         _operators(book, section, problems)
         check_listener(section, problems)
@@ -129,6 +134,21 @@ def _swfs(host: str, app: schema.App, problems: list[str]) -> tuple[Swf, ...]:
     return tuple(found)
 
 
+def _outlets(
+    host: str, app: schema.App, problems: list[str], use: Callable[[str], Any]
+) -> dict[str, Any]:
+    """What comes of each outlet of an application; `problems` gets what is wrong with them."""
+    made: dict[str, Any] = {}
+    for text in app.outlets or ():
+        try:
+            if text in made:
+                raise BadDescription("is there twice")
+            made[text] = use(text)
+        except BadDescription as error:
+            problems.append(f"{_section(host, app)} outlets: {text}: {error}")
+    return made
+
+
 def _section(host: str, app: schema.App) -> str:
     return f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
 
@@ -148,6 +168,7 @@ class Plan:
     secrets: list[SecretFile[bytes]]
     "Theirs."
 
+    outlets: Mapping[Application, Services]
     doors: Doors
 
 
@@ -196,6 +217,8 @@ class Site:
 
         self._draining = False
 
+        self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
+        self._outlets = Outlets(House(reactor, config.server.state, self.disk))
         self._beat = Beat(reactor, config.server.gather)
         self._entrances: dict[str, Entrance] = {}
         self._doors: Doors | None = None
@@ -236,6 +259,10 @@ class Site:
             if (found := _rules(self._book, application.host, app, problems)) is not None
         }
         swfs = {each: _swfs(each.host, app, problems) for each, app in settings.items()}
+        outlets = {
+            each: _outlets(each.host, app, problems, partial(self._outlets.plan, each))
+            for each, app in settings.items()
+        }
         new = [hook for hook in config.hooks if hook not in self._hooks]
         made, secrets = make_hooks(new, _folder(config), self.reactor, problems)
         hooks = {hook: made[hook.name] for hook in new if hook.name in made}
@@ -255,7 +282,7 @@ class Site:
         )
         if problems:
             raise SiteError("\n".join(problems))
-        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, doors)
+        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, outlets, doors)
 
     def adopt(self, plan: Plan) -> None:
         """Put a configuration to work, all of it at once; what runs goes on."""
@@ -275,6 +302,8 @@ class Site:
                 self._chains[application] = Chain([hooks[name] for name in app.hooks], time.time)
         for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
             self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
+        self._outlets.adopt(plan.outlets)
+        self.disk.bound = config.limits.disk_waiting
         gone = set(self.registry.applications()) - settings.keys()
         self.registry.serve(plan.hosts, config.limits)
         self.gate.trusted = config.limits.trusted
@@ -316,7 +345,7 @@ class Site:
     @property
     def services(self) -> list[Service]:
         """What has to run before anybody is let in."""
-        return self._book.services
+        return [*self._book.services, *self._outlets.services]
 
     @property
     def doors(self) -> Doors:

@@ -19,6 +19,7 @@ from rtmptwist.net.client import Refusal
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.reload import ReloadError, differences
+from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads
 from tests.support.logins import password_file, user
 from tests.support.logs import Logs
@@ -480,3 +481,52 @@ def test_differences_are_told_as_the_file_calls_them(tmp_path: Path) -> None:
         "[app live] is gone",
     ]
     assert differences(*files[1:]) == ["[vhost a.example] aliases"]
+
+
+# ------------------------------------------------------------------------------ outlets
+
+
+def test_outlets_hold_for_what_is_published_from_now_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording that has begun goes on to its end."""
+    monkeypatch.setattr("rtmptwist.site.Disk", StillDisk)
+    house = Changing(
+        tmp_path, LISTENERS + APP + "outlets = record:a/{name}.flv\n    record:b.flv\n"
+    )
+    disk: Any = house.whole.disk
+    publishers = []
+
+    def publish(name: str) -> None:
+        publisher = house.site.publish(name)
+        for frame in (*headers(), *gop(0)):
+            publisher.send(frame)
+        house.site.pump()
+        publishers.append(publisher)
+
+    disk.pump()
+    publish("one")
+    assert house.refused(LISTENERS + APP + "outlets = record:c.mp4") == [
+        "[app live] outlets: record:c.mp4: 'c.mp4' (expected a path that ends in .flv)"
+    ]
+    text = "outlets = record:b.flv\n    record:c.flv\n[limits]\ndisk_waiting = 9M\n"
+    assert house.reload(LISTENERS + APP + text) == ["[limits] disk_waiting", "[app live] outlets"]
+    assert disk.bound == 9 << 20
+    disk.pump()
+    publish("two")
+    for publisher in publishers:
+        publisher.close()
+    house.site.pump()
+    disk.pump()
+    state = tmp_path / "state"
+    files = [path for path in state.rglob("*.flv*") if path.is_file()]
+    assert sorted(str(path.relative_to(state)) for path in files) == [
+        "a/one.flv", "b-2.flv", "b.flv", "c.flv",
+    ]  # fmt: skip
+    (application,) = house.site.registry.applications()
+    assert len(application.outlets) == 2
+    house.reload(LISTENERS + APP)
+    assert application.outlets == []
+    house.stop()
+    house.pass_time(5)
+    assert house.reactor.getDelayedCalls() == []

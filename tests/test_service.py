@@ -31,10 +31,12 @@ from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.control import SetChunkSize, message
 from rtmptwist.wire.message import Message, MessageType
+from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads, video
 from tests.support.logins import password_file, user
 from tests.support.logs import Logs
 from tests.support.memory import MemorySite, Spectator, result_of
+from tests.support.recordings import metadata_of
 from tests.support.swf import COMPRESSED, SWF
 from tests.support.threads import ImpatientReactor
 
@@ -140,7 +142,7 @@ def server_of(house: House, client: NetConnection) -> ServerConnection:
 def test_every_endpoint_is_listened_on_after_everything_else_is_ready(tmp_path: Path) -> None:
     house = House(tmp_path)
     kinds = [type(child).__name__ for child in house.service]
-    ready = ["Sweeper", "Keeping", "Farewell", "TimerService", "TimerService"]
+    ready = ["DiskWork", "Sweeper", "Keeping", "Farewell", "TimerService", "TimerService"]
     assert kinds == [*ready, *["ListenerService"] * 3, "Welcome"]
     house.start()
     assert [server[0] for server in house.reactor.tcpServers] == [1935, 1936, 1937]
@@ -655,3 +657,73 @@ def test_a_publisher_in_a_tunnel_who_vanishes_frees_its_name_in_time(
     site.publish()
     house.stop()
     house.pass_time(10)
+
+
+# ------------------------------------------------------------------------------ outlets
+
+
+RECORDED = "[listener main]\nendpoint = tcp:1935\n[app live]\npublish = anyone\ngrace = 0\n"
+
+
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[House, StillDisk]:
+    """A house that records, with a disk that does nothing by itself."""
+    monkeypatch.setattr("rtmptwist.site.Disk", StillDisk)
+    text = "[server]\nstate = state\n" + RECORDED + "outlets = record:rec/{app}/{name}.flv\n"
+    house = House(tmp_path, text).start()
+    disk: Any = house.whole.disk
+    disk.pump()
+    publisher = house.site.publish("show")
+    for each in [*headers(), *gop(0)]:
+        publisher.send(each)
+    house.site.pump()
+    return house, disk
+
+
+def test_a_server_that_stops_completes_its_files_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, disk = recording(tmp_path, monkeypatch)
+    stopped: list[object] = []
+    house.stop().addCallback(stopped.append)
+    house.pass_time(1)
+    assert stopped == []
+    disk.pump()
+    assert len(stopped) == 1
+    (file,) = (path for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert file == tmp_path / "state" / "rec" / "live" / "show.flv"
+    assert metadata_of(file)["duration"] == 0.08
+
+
+def test_a_server_that_stops_waits_for_a_disk_that_hangs_no_longer_than_for_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    house, _ = recording(tmp_path, monkeypatch)
+    stopped: list[object] = []
+    house.stop().addCallback(stopped.append)
+    house.pass_time(4)
+    assert stopped == []
+    house.pass_time(1)
+    assert len(stopped) == 1
+    assert logs.about("files were not complete within 5 s: 0 bytes are lost")
+    assert house.reactor.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("look", [check, lambda config: make_service(config, ImpatientReactor())])
+def test_what_is_wrong_with_outlets(tmp_path: Path, look: Any) -> None:
+    path = tmp_path / "site.ini"
+    path.write_text(
+        RECORDED
+        + "outlets = record:rec/{name}.mp4\n    recrod:x\n    record:{name}.flv\n"
+        + "[vhost a.example / app live]\noutlets = record:x.flv:keep=1\n"
+    )
+    with pytest.raises(SiteError) as caught:
+        look(load(path))
+    lines = str(caught.value).split("\n")
+    assert [line.partition(": ")[0] for line in lines] == [
+        "[app live] outlets",
+        "[app live] outlets",
+        "[vhost a.example / app live] outlets",
+    ]
+    assert "expected a path that ends in .flv" in lines[0]
+    assert '"recrod"; expected record' in lines[1]
+    assert "keep: '1'; expected a duration" in lines[2]

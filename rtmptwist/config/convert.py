@@ -90,10 +90,10 @@ class Count(_Bounded[int]):
 class Duration(_Bounded[float]):
     """Seconds, written with a unit."""
 
-    _MILLISECONDS: Final = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+    _MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
     def read(self, text: str) -> float:
-        parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)", text)
+        parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)", text)
         if text != "0" and not parts:
             raise wrong(text, "a duration such as 250ms, 10s, 2m, 1h or 0")
         seconds = float(parts[1]) * self._MILLISECONDS[parts[2]] / 1000 if parts else 0.0
@@ -488,6 +488,18 @@ class Lines(Converter[tuple[T, ...]]):
 
     def show(self, value: tuple[T, ...]) -> str:
         return "\n".join(self.item.show(item) for item in value)
+
+
+class Described(Converter[str]):
+    """`kind:argument:key=value`, which the plugin of that kind understands."""
+
+    def read(self, text: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*(?::.+)?", text):
+            raise wrong(text, "a kind and what belongs to it, such as record:DIR/{name}.flv")
+        return text
+
+    def show(self, value: str) -> str:
+        return value
 
 
 class ServerEndpoint(Converter[str]):

@@ -23,6 +23,7 @@ from rtmptwist.config.convert import (
     Choice,
     Converter,
     Count,
+    Described,
     Duration,
     Folder,
     HostNames,
@@ -55,6 +56,7 @@ class Server:
     chunk_size: Annotated[int, Size(128, 65536)] = 65536
     gather: Annotated[float, Duration(0, 0.2)] = 0.025
     stream_metrics: Annotated[int, Count(0, 10_000)] = 0
+    disk_threads: Annotated[int, Count(1, 64)] = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class Limits:
     connect_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0
     ping_interval: Annotated[float, Duration(0.1, HOUR)] = 30.0
     ping_timeout: Annotated[float, Duration(0.1, HOUR)] = 30.0
+    disk_waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
     video_size: Annotated[int, Size(1 << 16, 0xFFFFFF)] = 0xFFFFFF
     commands_per_second: Annotated[int, Count(1, 100_000)] = 100
 
@@ -116,6 +119,7 @@ class App:
     keys: Annotated[Path | None, Place("none")] = None
     signing: Annotated[Path | None, Place("none")] = None
     swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()
+    outlets: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0
     window_size: Annotated[int, Size(1 << 16, 1 << 40)] = 32 << 20

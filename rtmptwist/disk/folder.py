@@ -95,7 +95,7 @@ class Folder:
         """Whether anything has that name."""
         try:
             with self._parent(names) as (parent, name):
-                os.stat(name, dir_fd=parent, follow_symlinks=False)
+                _stat(name, parent)
         except FileNotFoundError:
             return False
         return True
@@ -111,19 +111,30 @@ class Folder:
             try:
                 # a rename would replace whatever has the name; a second link does not
                 os.link(name, new, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+            except FileExistsError:
+                # a process may have been killed between the two
+                if not os.path.samestat(_stat(name, parent), _stat(new, parent)):
+                    raise
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
                 if self.exists((*names[:-1], new)):
                     raise FileExistsError(errno.EEXIST, "File exists", new) from None
                 os.rename(name, new, src_dir_fd=parent, dst_dir_fd=parent)
-            else:
-                os.unlink(name, dir_fd=parent)
+                return
+            os.unlink(name, dir_fd=parent)
 
     def remove(self, names: Names) -> None:
         """Remove a file."""
         with self._parent(names) as (parent, name):
             os.unlink(name, dir_fd=parent)
+
+    def tidy(self, names: Names, before: float) -> None:
+        """Remove the folders that a file was in, if nothing is there nor was since `before`."""
+        for end in range(len(names) - 1, 0, -1):
+            with suppress(OSError), self._parent(names[:end]) as (parent, name):
+                if _stat(name, parent).st_mtime < before:
+                    os.rmdir(name, dir_fd=parent)
 
     def files(self) -> Iterator[Entry]:
         """All files in here and below, in no order. Links are not followed, nor told."""
@@ -132,7 +143,7 @@ class Folder:
             above = Path(path).relative_to(root).parts
             for file in files:
                 try:
-                    found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+                    found = _stat(file, folder)
                 except FileNotFoundError:
                     continue
                 if stat.S_ISREG(found.st_mode):
@@ -158,6 +169,10 @@ class Folder:
             yield parent, names[-1]
         finally:
             os.close(parent)
+
+
+def _stat(name: str, parent: int) -> os.stat_result:
+    return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
 
 _EXISTING: Final = os.O_NOFOLLOW | os.O_CLOEXEC

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -43,12 +43,8 @@ class _Job(NamedTuple):
     size: int
 
 
-class _Outcome(NamedTuple):
-    lane: Lane
-    job: _Job | None
-    "None: the lane has nothing to do any more."
-    result: Any
-    error: Exception | None
+_Outcome: TypeAlias = "tuple[Lane, _Job | None, Any, Exception | None]"
+"A job, its result or what it raised; no job: the lane has none left."
 
 
 class Lane:
@@ -126,9 +122,9 @@ class Disk:
         """`bound`: bytes that may wait in all lanes; beyond it the fullest lane fails."""
         self.waiting = 0
         "Bytes, in all lanes."
+        self.bound = bound
         self._reactor = reactor
         self._most = threads
-        self._bound = bound
         self._busy: set[Lane] = set()
         "Lanes that have something to do, or have just done it."
         self._ready: deque[Lane] = deque()
@@ -177,7 +173,7 @@ class Disk:
             self._ready.append(lane)
             if self._turn is None:
                 self._turn = self._reactor.callLater(0, self._on_turn)
-        if job.size and self.waiting > self._bound:
+        if job.size and self.waiting > self.bound:
             fullest = max(self._busy, key=lambda lane: lane.queued)
             fullest.fail(TooSlow(f"the disk is too slow: {fullest.waiting} bytes waited for it"))
 
@@ -260,13 +256,13 @@ class Disk:
                 if time.monotonic() - told > REPORT:
                     self._reactor.callFromThread(self._settle, outcomes, True)
                     outcomes, told = [], time.monotonic()
-            outcomes.append(_Outcome(lane, None, None, None))
+            outcomes.append((lane, None, None, None))
         self._reactor.callFromThread(self._settle, outcomes, False)
 
 
 def _do(lane: Lane, job: _Job) -> _Outcome:
     try:
-        return _Outcome(lane, job, job.work(), None)
+        return lane, job, job.work(), None
     except Exception as error:
         lane.broken = True
-        return _Outcome(lane, job, None, error)
+        return lane, job, None, error

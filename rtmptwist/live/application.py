@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -13,6 +13,7 @@ from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import Format, Outlet, Player, Publisher, StreamSettings, Writer
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.recordings import RecordEvent
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
@@ -47,6 +48,8 @@ class Application:
         "Who takes its streams besides viewers."
         self.closed = ""
         "Why nobody can come in any more; empty: it is open."
+        self.record_listeners: list[Callable[[RecordEvent], None]] = []
+        "Who wants to hear of files that are recorded."
         self._clock = clock
         self._gone = (0, 0, 0)
         "Bytes in and out, and skipped messages, of streams that are not here any more."

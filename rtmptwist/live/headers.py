@@ -72,6 +72,12 @@ class Headers:
         """Those of the present publisher, in no order."""
         return tuple(header for slot, header in self._kept.items() if slot not in self._stale)
 
+    def copy(self) -> Headers:
+        """What `as_of` says now, for somebody who has yet to ask when it is forgotten here."""
+        copy = Headers()
+        copy._history = self._history.copy()
+        return copy
+
     def put(self, slot: Hashable, number: int, message: Message) -> bool:
         """
         Keep a message that is `number` in the window; return whether it says anything new.

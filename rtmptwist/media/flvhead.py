@@ -63,16 +63,10 @@ class Head:
 
         `size`: of a head that is there already, in bytes; left out, there is room for all.
         """
-        self._own: dict[str, Value] = {
-            key: value for key, value in metadata.items() if key not in _OURS
-        }
-        self._own["metadatacreator"] = creator
-        try:
-            fits = len(_body(self._own)) <= _OWN
-        except AmfError:  # what refers to itself may be small to receive and huge to write
-            fits = False
-        if not fits:
-            self._own = {"metadatacreator": creator}
+        name: dict[str, Value] = {"metadatacreator": creator}
+        self._own = _without_ours(metadata) | name
+        if not 0 < len(own_metadata(self._own)) <= _OWN:
+            self._own = name
         self.size = size or (
             FLV_START + _AROUND + len(_body(self._own)) + _NUMBERS + CAPACITY * _ENTRY
         )
@@ -135,6 +129,18 @@ def _index(times: list[int], positions: list[int]) -> dict[str, Value]:
 
 def _body(values: Mapping[str, Value]) -> bytes:
     return amf0.encode(NAME, EcmaArray(values))
+
+
+def own_metadata(metadata: Mapping[str, Value]) -> bytes:
+    """The payload of an onMetaData amid a file; empty: it cannot be written."""
+    try:
+        return _body(_without_ours(metadata))
+    except AmfError:  # what refers to itself may be small to receive and huge to write
+        return b""
+
+
+def _without_ours(metadata: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in metadata.items() if key not in _OURS}
 
 
 def head_size(start: bytes) -> int:

@@ -135,6 +135,19 @@ def walk(read: Read, size: int) -> Iterator[Place]:
         position = end
 
 
+def is_cut(read: Read, end: int, size: int) -> bool:
+    """
+    Whether a file of `size` bytes ends at `end`, where its last whole tag does, or in another tag.
+
+    If not, something else is there.
+    """
+    rest = size - end
+    if rest < _AROUND or end < FLV_START:
+        return True
+    (type_and_size,) = _SIZE.unpack(read(end, 4))
+    return type_and_size >> 24 in _KNOWN and (type_and_size & 0xFFFFFF) + _AROUND > rest
+
+
 def _behind(read: Read, block: bytes, start: int, end: int) -> int:
     """The size that is written at the end of a tag."""
     if end - start <= len(block):

@@ -182,7 +182,7 @@ takeover = any
         ),
         (
             "site.ini:7: [server] colour: unknown key; expected state, drain, log, chunk_size,"
-            " gather, stream_metrics"
+            " gather, stream_metrics, disk_threads"
         ),
         (
             "site.ini:8: [server] drain: '5 # seconds'; expected a duration such as"

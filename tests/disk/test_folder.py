@@ -169,6 +169,27 @@ def test_rename_never_replaces(folder: Folder) -> None:
     }
 
 
+def test_rename_goes_on_where_it_was_broken_off(folder: Folder) -> None:
+    make(folder, "one", data=b"1")
+    os.link(folder.root / "one", folder.root / "two")
+    folder.rename(("one",), "two")
+    assert [path.name for path in folder.root.iterdir()] == ["two"]
+
+
+def test_tidy_removes_folders_that_have_been_empty_for_a_while(folder: Folder) -> None:
+    make(folder, "a", "b", "c", "file")
+    make(folder, "a", "kept")
+    folder.tidy(("a", "b", "c", "file"), 1e10)
+    assert (folder.root / "a" / "b" / "c").exists()
+    folder.remove(("a", "b", "c", "file"))
+    folder.tidy(("a", "b", "c", "file"), 1000)
+    assert (folder.root / "a" / "b" / "c").exists()
+    folder.tidy(("a", "b", "c", "file"), 1e10)
+    assert [path.name for path in (folder.root / "a").iterdir()] == ["kept"]
+    folder.tidy(("kept",), 1e10)
+    assert folder.root.exists()
+
+
 def test_rename_where_there_are_no_links(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_link(*_: Any, **__: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from rtmptwist.disk.threads import Disk
-from tests.support.threads import ImpatientClock
+
+
+class _Reactor:
+    """What a disk needs of a reactor."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def callLater(self, delay: float, call: Callable[..., object]) -> IDelayedCall:
+        return self._clock.callLater(delay, call)
+
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
+        call(*arguments)
 
 
 class StillDisk(Disk):
     """Does nothing until `pump`, and then everything, in the thread of the test."""
 
     def __init__(self, clock: Clock | None = None, threads: int = 4, bound: int = 1 << 20) -> None:
-        self.clock = clock or ImpatientClock()
+        self.clock: Any = clock or Clock()
         self.began = 0
-        super().__init__(self.clock, threads, bound)
+        super().__init__(_Reactor(self.clock), threads, bound)
 
     def _start(self) -> None:
         self.began += 1

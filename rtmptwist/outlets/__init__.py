@@ -1,0 +1,1 @@
+"""Who takes the streams of an application besides viewers: recorders."""

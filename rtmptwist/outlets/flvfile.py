@@ -1,0 +1,280 @@
+"""
+A recording on the disk. All of this blocks and belongs into a lane of `disk.threads`.
+
+Whatever moment the process is killed, the file can be played: there is a head first, then whole
+tags, second by second; nothing that was written is ever touched again but the head. Until it is
+complete it has a name of its own, and a lock that tells other processes that somebody is at it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rtmptwist import __version__
+from rtmptwist.amf.values import Value
+from rtmptwist.disk.folder import Folder, Names
+from rtmptwist.media.errors import MediaError
+from rtmptwist.media.flv import FLV_START
+from rtmptwist.media.flvhead import LARGEST, Head, read_head
+from rtmptwist.media.flvindex import Facts, is_cut, survey
+from rtmptwist.outlets.pattern import numbered, unfinished
+from rtmptwist.outlets.tape import Batch
+
+CREATOR: Final = f"rtmptwist {__version__}"
+
+GRAIN: Final = 16_384
+"Bytes: ends of what is written are multiples of it, if that holds back no more than an eighth."
+
+MOST_PARTS: Final = 1024
+"Of one call of the system (IOV_MAX)."
+
+SIGNATURE: Final = b"FLV\x01"
+
+NUMBERS: Final = 10_000
+"Files of one name, of which the second is numbered 2."
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that can be written to."""
+
+    path: Path
+    "Its name when it is complete, unless somebody takes that meanwhile."
+
+    last: int | None = None
+    "The greatest timestamp that it has already, in milliseconds; None: it is new."
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A file that is complete."""
+
+    path: Path
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A file that was not complete, and is now."""
+
+    path: Path
+    size: int
+    "0: there was nothing in it, and it is removed."
+
+    seconds: float
+    lost: int
+    "Bytes at its end that are no whole tag."
+
+
+class FlvFile:
+    """One file, from its opening to its final name."""
+
+    def __init__(self, folder: Folder, names: Names) -> None:
+        self._folder = folder
+        self._names = names
+        self._number = -1
+        self._head: Head | None = None
+        self._facts = Facts()
+        self._rest: list[bytes] = []
+        "Of what was to be written, and is with the next batch."
+        self._room_is_a_hole = False
+
+    # ---------------------------------------------------------------- opening
+
+    def create(self, metadata: Mapping[str, Value], *, audio: bool, video: bool) -> Opened:
+        """
+        Make a file that nobody has; the name gets a number where it is taken.
+
+        `metadata`: the publisher's. `audio`, `video`: what there will be, as far as it is known.
+        """
+        self._number = self._new()
+        self._head = head = Head(metadata, CREATOR)
+        self._room_is_a_hole = True
+        packed = head.begin(audio=audio, video=video)
+        self._write_head(packed)
+        self._write(head.size - 4, [packed[-4:]])
+        self._facts.end = head.size
+        return Opened(self._folder.path(self._names))
+
+    def append(self, metadata: Mapping[str, Value], *, audio: bool, video: bool) -> Opened:
+        """Go on with the file of that name, or make one if one cannot go on with it."""
+        try:
+            self._number = self._folder.open(self._names, os.O_RDWR)
+        except OSError:  # there is none, or it is no file
+            return self.create(metadata, audio=audio, video=video)
+        if self._lock() and self._understand() and self._head is not None and self._is_cut():
+            with suppress(FileExistsError):
+                self._folder.rename(self._names, unfinished(self._names)[-1])
+                os.ftruncate(self._number, self._facts.end)
+                return Opened(self._folder.path(self._names), self._facts.last)
+        self.close()
+        return self.create(metadata, audio=audio, video=video)
+
+    def repair(self, *, alone: bool) -> Repaired | None:
+        """
+        Complete a file that a process which was killed has left.
+
+        None: somebody is at it, or it is no recording. `alone`: nobody is, if that cannot be found
+        out.
+        """
+        try:
+            self._number = self._folder.open(unfinished(self._names), os.O_RDWR)
+            if not (self._lock(alone=alone) and self._understand()):
+                return None
+            lost = os.fstat(self._number).st_size - self._facts.end
+            if self._is_cut():
+                os.ftruncate(self._number, self._facts.end)
+            done = self.finish()
+        finally:
+            self.close()
+        if done is None:
+            return Repaired(self._folder.path(self._names), 0, 0.0, lost)
+        return Repaired(done.path, done.size, done.seconds, lost)
+
+    def _new(self) -> int:
+        for number in range(1, NUMBERS + 1):
+            names = numbered(self._names, number)
+            if self._folder.exists(names):
+                continue
+            with suppress(FileExistsError):
+                self._number = self._folder.create(unfinished(names))
+                if self._lock():
+                    self._names = names
+                    return self._number
+                self.close()
+        raise self._too_many()
+
+    def _too_many(self) -> OSError:
+        words = f"{NUMBERS} files have that name already: write {{date}} and {{time}} into it"
+        return OSError(errno.EEXIST, words, str(self._folder.path(self._names)))
+
+    def _lock(self, *, alone: bool = True) -> bool:
+        """Make it ours. False: somebody else is at it."""
+        try:
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return alone
+        return True
+
+    def _understand(self) -> bool:
+        """Find out what is in it. False: it is no FLV."""
+        start = self._read(0, LARGEST)
+        if not SIGNATURE.startswith(start[: len(SIGNATURE)]):
+            return False
+        self._head = read_head(start, CREATOR)
+        self._facts = survey(self._read, os.fstat(self._number).st_size)
+        return True
+
+    def _is_cut(self) -> bool:
+        """Whether it ends with a tag, whole or not; else something is there that one may want."""
+        return is_cut(self._read, self._facts.end, os.fstat(self._number).st_size)
+
+    def _read(self, position: int, size: int) -> bytes:
+        return os.pread(self._number, size, position)
+
+    # ---------------------------------------------------------------- writing
+
+    def write(self, batch: Batch) -> None:
+        """Add tags. After a failure, `salvage` is all that can be done."""
+        facts, parts = self._facts, self._rest + batch.parts
+        begin = facts.end - sum(map(len, self._rest))
+        end = facts.end + batch.size
+        # whole pages, some at a time, cost the kernel a fifth less
+        kept = end % GRAIN if end - begin > 8 * GRAIN else 0
+        self._rest = _cut_off(parts, kept)
+        self._write(begin, parts)
+        for time, offset in batch.keyframes:
+            facts.keyframes.add(time, facts.end + offset)
+        facts.end = end
+        facts.last = max(facts.last, batch.last)
+        facts.audio |= batch.audio
+        facts.video |= batch.video
+
+    def _write_head(self, packed: bytes) -> None:
+        """All but the size at its end, which is always the same."""
+        self._write(0, [packed[:-4].rstrip(b"\0") if self._room_is_a_hole else packed[:-4]])
+
+    def _write(self, position: int, parts: list[bytes]) -> None:
+        for index in range(0, len(parts), MOST_PARTS):
+            some = parts[index : index + MOST_PARTS]
+            size = sum(map(len, some))
+            written = os.pwritev(self._number, some, position)
+            while written < size:  # the disk is nearly full: the next try says so
+                rest = b"".join(some)[written:]
+                written += os.pwrite(self._number, rest, position + written)
+            position += size
+
+    # ----------------------------------------------------------------- ending
+
+    def finish(self) -> Finished | None:
+        """
+        Complete it, and give it its name; None: there was nothing in it, and it is removed.
+
+        When that fails it stays as it is, to be repaired.
+        """
+        head, facts = self._head, self._facts
+        try:
+            self._write(facts.end - sum(map(len, self._rest)), self._rest)
+            if facts.end <= (FLV_START if head is None else head.size):
+                self._folder.remove(unfinished(self._names))
+                return None
+            if head is not None:
+                with suppress(MediaError):  # another program's, without room for ours
+                    self._write_head(head.finish(facts))
+            self._publish()
+        finally:
+            self.close()
+        return Finished(self._folder.path(self._names), facts.end, facts.last / 1000)
+
+    def salvage(self) -> Finished | None:
+        """Complete what there is after a failure; None: that is nothing. Never raises."""
+        if self._number < 0:
+            return None
+        self.close()
+        try:
+            repaired = FlvFile(self._folder, self._names).repair(alone=True)
+        except OSError:
+            return None  # it stays as it is, to be repaired
+        if repaired is None or not repaired.size:
+            return None
+        return Finished(repaired.path, repaired.size, repaired.seconds)
+
+    def close(self) -> None:
+        """Do no more; may be called again."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+    def _publish(self) -> None:
+        """Give it its name, or the next one that is free."""
+        for number in range(1, NUMBERS + 1):
+            names = numbered(self._names, number)
+            with suppress(FileExistsError):
+                self._folder.rename(unfinished(self._names), names[-1])
+                self._names = names
+                return
+        raise self._too_many()
+
+
+def _cut_off(parts: list[bytes], size: int) -> list[bytes]:
+    """Take so many bytes from the end of these, and return them."""
+    index = len(parts)
+    while size > 0:
+        index -= 1
+        size -= len(parts[index])
+    rest = parts[index:]
+    del parts[index:]
+    if size < 0:
+        parts.append(rest[0][:-size])
+        rest[0] = rest[0][-size:]
+    return rest

@@ -1,0 +1,251 @@
+"""
+Records the streams of one application by one plan: which of them, and what people hear of it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from rtmptwist.disk.threads import Disk
+from rtmptwist.live.application import Application
+from rtmptwist.live.interfaces import Publisher
+from rtmptwist.live.names import redacted
+from rtmptwist.live.recordings import RecorderMeter, RecordEvent, RecordTurn
+from rtmptwist.live.stream import LiveStream
+from rtmptwist.outlets.plan import Plan, When
+from rtmptwist.outlets.recording import Recording, State
+from rtmptwist.outlets.rounds import Rounds
+from rtmptwist.wire.status import Status, StatusCode
+
+ASKING: Final = frozenset({"record", "append", "appendWithGap"})
+"What a publisher says who wants to be recorded."
+
+QUIET: Final = 60.0
+"Seconds between two lines of the log about failures: a full disk fails for every stream."
+
+_CODES: Final = {
+    errno.EACCES: StatusCode.RECORD_NO_ACCESS,
+    errno.EPERM: StatusCode.RECORD_NO_ACCESS,
+    errno.EROFS: StatusCode.RECORD_NO_ACCESS,
+    errno.EDQUOT: StatusCode.RECORD_DISK_QUOTA_EXCEEDED,
+}
+
+
+class Recorder:
+    """`live.Outlet`: a recorder of one application. It is also started and stopped by hand."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        application: Application,
+        plan: Plan,
+        disk: Disk,
+        clock: IReactorTime,
+        now: Callable[[], float],
+    ) -> None:
+        """`now`: seconds since the epoch."""
+        self.application = application
+        self.plan = plan
+        self.recordings: dict[LiveStream, Recording] = {}
+        self.removed = 0
+        "Old files."
+        self._disk = disk
+        self._rounds = Rounds(clock)
+        self._clock = clock
+        self._now = now
+        self._askers: dict[Recording, Publisher] = {}
+        "Who wants to hear of a recording."
+        self._retired = False
+        self._stopped: set[LiveStream] = set()
+        "By hand, for as long as they are published."
+        self._files = 0
+        self._size = 0
+        self._failures = 0
+        self._quiet_until = 0.0
+        self._unsaid = 0
+
+    # ------------------------------------------------------------ live.Outlet
+
+    def published(self, stream: LiveStream) -> None:
+        """`live.Outlet`: somebody feeds it from now on."""
+        assert stream.inlet is not None
+        publisher = stream.inlet.publisher
+        asks = publisher.kind in ASKING
+        recording = self.recordings.get(stream)
+        if recording is not None:
+            if asks:
+                self._askers[recording] = publisher
+                # it has yet to hear that it publishes
+                self._clock.callLater(0, self._welcome, recording, publisher)
+        elif not self._retired and stream not in self._stopped and self._wants(stream, asks):
+            fresh = stream.window.begun is None
+            recording = self._begin(stream, fresh=fresh, append=publisher.kind.startswith("append"))
+            if asks:
+                self._askers[recording] = publisher
+
+    def ended(self, stream: LiveStream) -> None:
+        """`live.Outlet`: the publication is over."""
+        self._stopped.discard(stream)
+        self._end(stream)
+        self._leave_if_done()
+
+    def retire(self) -> None:
+        """Record nothing new, and leave the application when what is recorded has ended."""
+        self._retired = True
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self._retired and not self.recordings and self in self.application.outlets:
+            self.application.outlets.remove(self)
+
+    # ---------------------------------------------------------------- by hand
+
+    def start(self, name: str) -> None:
+        """
+        Record a stream from its newest key frame on.
+
+        Raises:
+            ValueError: nobody publishes it, or it is recorded already.
+        """
+        stream = self.application.find(name)
+        if stream is None or not stream.live:
+            raise ValueError(f"nobody publishes {redacted(name)}")
+        recording = self.recordings.get(stream)
+        if recording is not None:
+            if recording.state is not State.FAILED:
+                raise ValueError(f"{redacted(name)} is recorded already")
+            self._end(stream)
+        self._stopped.discard(stream)
+        self._begin(stream, fresh=False, append=False)
+
+    def stop(self, name: str) -> None:
+        """
+        Stop recording a stream, until it is published again.
+
+        Raises:
+            ValueError: it is not recorded.
+        """
+        stream = self.application.find(name)
+        if stream is None or stream not in self.recordings:
+            raise ValueError(f"{redacted(name)} is not recorded")
+        self._stopped.add(stream)
+        self._end(stream)
+
+    @property
+    def meter(self) -> RecorderMeter:
+        """What it did so far."""
+        return RecorderMeter(
+            description=self.plan.description,
+            recordings=tuple(recording.meter for recording in self.recordings.values()),
+            files=self._files,
+            size=self._size,
+            failures=self._failures,
+            removed=self.removed,
+        )
+
+    # -------------------------------------------------------------- recordings
+
+    def _wants(self, stream: LiveStream, asks: bool) -> bool:
+        """Whether to record it, now that somebody publishes it: from its beginning, or asked to."""
+        if self.plan.when is When.ALWAYS:
+            return stream.window.begun is None
+        return self.plan.when is When.ASKED and asks
+
+    def _begin(self, stream: LiveStream, *, fresh: bool, append: bool) -> Recording:
+        recording = Recording(
+            stream, self.plan, self._disk, self._told, self._now, fresh=fresh, append=append
+        )
+        self.recordings[stream] = recording
+        self._rounds.join(recording)
+        return recording
+
+    def _end(self, stream: LiveStream) -> None:
+        recording = self.recordings.pop(stream, None)
+        if recording is not None:
+            self._rounds.leave(recording)
+            recording.end()
+            if recording.state is State.ENDED:
+                self._askers.pop(recording, None)
+
+    def _welcome(self, recording: Recording, publisher: Publisher) -> None:
+        if recording.state is State.RECORDING and self._askers.get(recording) is publisher:
+            publisher.tell(Status(StatusCode.RECORD_START, "Recording."))
+
+    # ------------------------------------------------------------------- told
+
+    def _told(self, recording: Recording, event: RecordEvent) -> None:
+        """A recording has taken a turn: tell everybody."""
+        if event.turn is RecordTurn.START:
+            self._tell(recording, StatusCode.RECORD_START, "Recording.")
+            self._log_start(event)
+        elif event.turn is RecordTurn.SEGMENT:
+            self._files += 1
+            self._size += event.size
+            self._log_file(event)
+        elif event.error:
+            self._failures += 1
+            self._tell(recording, _code(recording.error), f"Not recorded: {event.error}.")
+            self._complain(event)
+        else:
+            self._tell(recording, StatusCode.RECORD_STOP, "Recorded.")
+        if recording.state is State.ENDED:
+            self._askers.pop(recording, None)
+        for listener in tuple(self.application.record_listeners):
+            try:
+                listener(event)
+            except Exception:  # whatever is wrong with it, the recording has no part in it
+                self.log.failure("a listener to recordings failed")
+
+    def _tell(self, recording: Recording, code: StatusCode, words: str) -> None:
+        publisher = self._askers.get(recording)
+        if publisher is not None:
+            publisher.tell(Status(code, words))
+
+    def _log_start(self, event: RecordEvent) -> None:
+        self.log.info(
+            "{app}/{name} is recorded to {path}",
+            app=self.application.name,
+            name=redacted(event.name),
+            path=self._shown(event),
+        )
+
+    def _log_file(self, event: RecordEvent) -> None:
+        self.log.info(
+            "recorded {path}: {seconds:.1f} s of {app}/{name}, {size} bytes",
+            path=self._shown(event),
+            seconds=event.seconds,
+            app=self.application.name,
+            name=redacted(event.name),
+            size=event.size,
+        )
+
+    def _shown(self, event: RecordEvent) -> str:
+        return self.plan.shown(event.path, event.name)
+
+    def _complain(self, event: RecordEvent) -> None:
+        now = self._clock.seconds()
+        if now < self._quiet_until:
+            self._unsaid += 1
+            return
+        self.log.error(
+            "{app}/{name} is not recorded any more: {error} ({path}){more}",
+            app=self.application.name,
+            name=redacted(event.name),
+            error=event.error,
+            path=self._shown(event) if event.path else str(self.plan.folder.root),
+            more=f"; {self._unsaid} more failed since the last such line" if self._unsaid else "",
+        )
+        self._unsaid = 0
+        self._quiet_until = now + QUIET
+
+
+def _code(error: Exception | None) -> StatusCode:
+    """How a publisher hears of an error."""
+    number = error.errno if isinstance(error, OSError) else None
+    return _CODES.get(number or 0, StatusCode.RECORD_FAILED)
