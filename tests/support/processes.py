@@ -11,7 +11,7 @@ def gone(pid: int) -> bool:
     """Whether a process has ended; nobody may have heard of it yet, where init is slow."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
     return state in "ZX"
 
