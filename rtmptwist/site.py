@@ -298,8 +298,13 @@ class Site:
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
             self._chains.pop(application, None)  # most have no hooks, and need not pay for any
+            application.record_listeners.clear()
             if app.hooks:
-                self._chains[application] = Chain([hooks[name] for name in app.hooks], time.time)
+                chain = Chain([hooks[name] for name in app.hooks], time.time)
+                self._chains[application] = chain
+                application.record_listeners.append(
+                    partial(chain.recorded, app.name, application.host)
+                )
         for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
             self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
         self._outlets.adopt(plan.outlets)

@@ -81,7 +81,10 @@ class Limits:
     commands_per_second: Annotated[int, Count(1, 100_000)] = 100
 
 
-EVENTS: Final = ("connect", "publish", "play", "disconnect", "publish_done", "play_done", "done")
+EVENTS: Final = (
+    *("connect", "publish", "play", "disconnect", "publish_done", "play_done", "done"),
+    *("record", "record_done", "record_end"),
+)
 "Of hooks; `done` is all that end with it."
 
 VARIANTS: Final = ("rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts")

@@ -17,12 +17,13 @@ from twisted.logger import Logger
 
 from rtmptwist.amf.values import Value
 from rtmptwist.hooks.answer import Answer
-from rtmptwist.hooks.events import END_OF, Event
+from rtmptwist.hooks.events import END_OF, RECORDED, Event
 from rtmptwist.hooks.hook import Hook
-from rtmptwist.hooks.question import Question, outcome_of
+from rtmptwist.hooks.question import Client, Question, outcome_of, outcome_of_recording
 from rtmptwist.live.access import Terms, Usage
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import redacted
+from rtmptwist.live.recordings import RecordEvent
 from rtmptwist.wire.status import StatusCode
 
 _REFUSALS: Final = {
@@ -85,6 +86,22 @@ class Chain:
             self._end(self._hooks, question, usage)
 
         return Consent(question.name, terms, over)
+
+    def recorded(self, app: str, host: str, event: RecordEvent) -> None:
+        """Tell what a recorder of the application has done."""
+        told = Question(
+            RECORDED[event.turn],
+            new_id(),
+            self._now(),
+            Client(0, ""),
+            "",
+            app,
+            host,
+            event.name,
+            outcome=outcome_of_recording(event),
+        )
+        for hook in self._hooks:
+            hook.tell(told)
 
     def _end(self, hooks: Iterable[Hook], question: Question, usage: Usage) -> None:
         end = replace(

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
-from rtmptwist.hooks.events import Event
+from rtmptwist.hooks.events import RECORDED, Event
 from rtmptwist.live.access import Usage, Visitor
+from rtmptwist.live.recordings import RecordEvent
 
 Field: TypeAlias = str | int | float
 
@@ -29,7 +30,7 @@ OWN: Final = frozenset(
         *("id", "call", "time", "app", "vhost", "name", "addr", "clientid", "account"),
         *("flashver", "swfurl", "tcurl", "pageurl", "args"),
         *("reason", "seconds", "bytes", "messages", "dropped"),
-        *("allow", "redirect", "limits", "recorder", "path"),
+        *("allow", "redirect", "limits", "recorder", "path", "part"),
     }
 )
 "Fields that only the server fills, whether it has something to say in them or not."
@@ -41,8 +42,12 @@ _PASSING: Final = frozenset({"id", "time", "clientid"})
 _UNSAID: Final = {
     Event.CONNECT: ("name",),
     Event.DISCONNECT: ("name", "reason", "bytes", "messages", "dropped"),
+    **dict.fromkeys(
+        RECORDED.values(),
+        ("addr", "clientid", "account", "flashver", "swfurl", "tcurl", "pageurl"),
+    ),
 }
-"What a connection has nothing of."
+"What a connection has nothing of, and what a recording has not, which no client makes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,17 @@ def outcome_of(usage: Usage) -> dict[str, Field]:
         "bytes": usage.bytes,
         "messages": usage.messages,
         "dropped": usage.dropped,
+    }
+
+
+def outcome_of_recording(event: RecordEvent) -> dict[str, Field]:
+    """Which file, and what it holds."""
+    return {
+        "path": event.path,
+        "part": event.part,
+        "seconds": round(event.seconds, 3),
+        "bytes": event.size,
+        "reason": event.error,
     }
 
 

@@ -38,6 +38,7 @@ from tests.support.programs import (
     parse_packets,
     player,
     program,
+    programs,
     publisher,
     publishing,
     serve,
@@ -388,3 +389,35 @@ def test_ffmpeg_keeps_a_stream_company(started: Programs) -> None:
     sent = [packet[4:] for packet in packets(ffmpeg9(), SAMPLE)]
     assert len(copied) > 3
     assert set(copied) <= set(sent)
+
+
+# ---- recordings
+
+
+def test_recordings_are_told(tmp_path: Path) -> None:
+    """When one begins, for each file that is complete, and when it is over."""
+    heard, tell = tmp_path / "heard", tmp_path / "tell"
+    tell.write_text(
+        f'#!/bin/sh\necho "$RTMP_CALL $RTMP_NAME $RTMP_PATH $RTMP_PART" >> {heard}\n'
+        f'test "$RTMP_CALL" != record_done || wc -c < "$RTMP_PATH" >> {heard}\n'
+        f'test "$RTMP_CALL" != record_done || echo "$RTMP_BYTES" >> {heard}\n'
+    )
+    tell.chmod(0o755)
+    with programs() as started:
+        site = serve(
+            started,
+            f"grace = 0\nhooks = told\noutlets = record:{tmp_path}/{{name}}.flv\n"
+            f"[hook told]\nrun = {tell}\nat_once = 1\n"
+            "on = record, record_done, record_end\nmode = tell\n",
+        )
+        assert started.start(*publisher(ffmpeg9(), SAMPLE, site.url("live/show"))).wait() == 0
+        deadline = time.monotonic() + PATIENCE
+        while "record_end" not in (heard.read_text() if heard.exists() else ""):
+            assert time.monotonic() < deadline, site.log()
+            time.sleep(0.05)
+        file = tmp_path / "show.flv"
+        size = str(file.stat().st_size)
+        lines = heard.read_text().split("\n")
+        assert lines[:2] == [f"record show {file} 1", f"record_done show {file} 1"]
+        assert lines[2:4] == [size, size]
+        assert lines[4].startswith("record_end show ")
