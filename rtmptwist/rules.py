@@ -85,7 +85,7 @@ class RuleBook:
             if secrets is not None and "signed" in access.proofs:
                 found.append(SignedUrls(secrets, self._now, self.brake))
             if "users" in access.proofs:
-                found.append(Users())
+                found.append(Users(asked=access.proofs == {"users"}))
             if access.networks:
                 found.append(Addresses(access.networks))
             if access.anyone:

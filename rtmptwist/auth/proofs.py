@@ -20,8 +20,9 @@ from rtmptwist.wire.status import StatusCode
 class Proof(Protocol):
     """One reason to let somebody do something."""
 
-    need: ClassVar[str]
-    "What would have to be shown, for those who cannot: `a login`. Empty: nothing can be shown."
+    @property
+    def need(self) -> str:
+        """What would have to be shown, for those who cannot: `a login`. Empty: nothing can be."""
 
     async def grant(self, request: Request, user: str) -> Grant | None:
         """
@@ -42,10 +43,17 @@ class Anyone:
         return _as_one_is(request, user)
 
 
+@dataclass(frozen=True, slots=True)
 class Users:
     """Whoever has logged in."""
 
-    need: ClassVar[str] = "a login"
+    asked: bool = True
+    "Encoders are asked for user and password, and show those that were typed; else nobody is."
+
+    @property
+    def need(self) -> str:
+        """Which login would help."""
+        return "a login" if self.asked else "a login in the URL (?user=NAME&password=WORD)"
 
     async def grant(self, request: Request, user: str) -> Grant | None:
         """Not for guests."""

@@ -124,6 +124,13 @@ def test_no_user_is_named_as_an_address_is() -> None:
         ((), "192.0.2.1 may not publish in live."),
         ((inside("10.0.0.0/8"),), "192.0.2.1 may not publish in live."),
         ((Users(), inside("10.0.0.0/8")), "192.0.2.1 may not publish in live without a login."),
+        (
+            (Users(asked=False),),
+            (
+                "192.0.2.1 may not publish in live"
+                " without a login in the URL (?user=NAME&password=WORD)."
+            ),
+        ),
         ((Users(), Users()), "192.0.2.1 may not publish in live without a login or a login."),
     ],
 )
