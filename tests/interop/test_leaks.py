@@ -26,7 +26,14 @@ pytestmark = pytest.mark.interop
 
 SAMPLE = SAMPLES / "h264-base-aac-25.flv"
 
-LISTENER = "[listener main]\nendpoint = tcp:0:interface=127.0.0.1\nserve = rtmp, rtmpt\n"
+LISTENER = """
+stream_metrics = 10
+
+[listener main]
+endpoint = tcp:0:interface=127.0.0.1
+serve = rtmp, rtmpt, http
+api = loopback
+"""
 
 PAGES = (
     "/",
@@ -34,6 +41,13 @@ PAGES = (
     "/stat",
     "/metrics",
     "/api",
+    "/api/v1/server",
+    "/api/v1/applications",
+    "/api/v1/applications/live",
+    "/api/v1/streams",
+    "/api/v1/connections",
+    "/api/v1/bans",
+    "/api/v1/openapi.json",
     "/live/show.flv",
     "/live/show.m3u8",
     "/fcs/ident2",
@@ -77,7 +91,7 @@ async def test_a_viewer_does_not_find_the_key(started: Programs, tmp_path: Path)
     file.write_text("".join(f"{key.line()}\n" for key in keys))
     site = serve(started, f"publish = keys\nkeys = {file}\ngrace = 0\n", LISTENER)
     server = site.ports["main"]
-    async with wiretap(server) as viewers, wiretap(server) as publishers:
+    async with wiretap(server) as viewers, wiretap(server) as publishers, wiretap(server) as web:
         watching = [
             started.start(*player(ffmpeg9(), f"{scheme}://127.0.0.1:{viewers.port}/live/show"))
             for scheme in ("rtmp", "rtmpt")
@@ -89,6 +103,8 @@ async def test_a_viewer_does_not_find_the_key(started: Programs, tmp_path: Path)
             first = started.start(*publisher(ffmpeg9(), SAMPLE, url, "-readrate", "1"))
             await watcher.until(lambda: watcher.media)
             await curious(guests, wrong)
+            for page in PAGES:
+                await fetch(web, page)
             url = f"rtmp://127.0.0.1:{publishers.port}/live/show?key={second_key}"
             second = started.start(*publisher(ffmpeg9(), SAMPLE, url))
             assert await over(second) == 0, second.words()
@@ -96,11 +112,10 @@ async def test_a_viewer_does_not_find_the_key(started: Programs, tmp_path: Path)
             await watcher.until_told("Play.UnpublishNotify")
         for run in watching:
             assert await over(run) == 0, run.words()
-        for page in PAGES:
-            await fetch(viewers, page)
         process = Path(f"/proc/{site.run.process.pid}")
         heard = {
             "the wire": bytes(viewers.heard),
+            "the pages": bytes(web.heard),
             "the player": b"".join(run.output() + run.stderr.read_bytes() for run in watching),
             "the server's log": site.log().encode(),
             "its command line": (process / "cmdline").read_bytes(),
@@ -116,6 +131,8 @@ async def test_a_viewer_does_not_find_the_key(started: Programs, tmp_path: Path)
         assert found(wrong, heard["the server's log"]) == []
         # and this would find it:
         assert b"show" in heard["the wire"]
+        assert b'"account":"key ' in heard["the pages"].replace(b": ", b":")
+        assert b"rtmptwist_" in heard["the pages"]
         assert found(first_key, bytes(publishers.said))
         assert found(second_key, bytes(publishers.said))
 
