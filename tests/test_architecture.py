@@ -25,8 +25,8 @@ ROOMS: dict[str, set[str]] = {
     "media": {"amf"},
     "live": CORE,
     "interfaces": MIDDLE | {"disk"},
-    "net": MIDDLE,
-    "auth": MIDDLE,
+    "net": MIDDLE | {"disk"},  # files of certificates
+    "auth": MIDDLE | {"disk"},
     "disk": set(),
     **dict.fromkeys(UPPER, EDGES),
     "outlets": EDGES | {"config"},  # options of a description are written as keys of a file are

@@ -12,7 +12,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from rtmptwist.auth.bans import MOST, Ban, Bans, Kind, read_line
-from rtmptwist.auth.files import INTERVAL, BadFile, BadLine, Changes, read_text, rewrite
+from rtmptwist.auth.files import INTERVAL, BadFile, BadLine, read_text, rewrite
+from rtmptwist.disk.reading import Changes
 
 HEADER: Final = """\
 # Bans of rtmptwist: a line for each, of an address, a network or an account, such as
@@ -48,7 +49,8 @@ class BanFile:
         "Each is called after there are other bans; not when one is lifted or has ended."
 
         self._now = now
-        self._changes = Changes(path)
+        self._changes = Changes()
+        self._changes.note(path)
         self._unsaid: dict[_Key, Ban | None] = {}
         "Made or lifted here, which the file does not say yet."
         self._trouble = ""
@@ -119,7 +121,7 @@ class BanFile:
 
     def _look(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban]) -> _Found | None:
         """What the file says, if that is new; `known` is in memory, `unsaid` not in the file."""
-        changed = self._changes.seen()
+        changed = self._changes.look(self.path)
         return self._agree(unsaid, known) if changed or unsaid else None
 
     def _agree(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban]) -> _Found:
@@ -142,7 +144,7 @@ class BanFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = comments + "".join(f"{ban.line}\n" for ban in bans.values())
             rewrite(self.path, lambda _: text)
-            self._changes.forget()
+            self._changes.note(self.path)
         return _Found(tuple(bans.values()), problem)
 
     def _read(self, known: Sequence[Ban], now: float) -> tuple[str, Sequence[Ban], str]:

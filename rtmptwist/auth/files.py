@@ -22,6 +22,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from rtmptwist.disk.reading import Changes, NotRegular, TooLarge, read_small
+
 T = TypeVar("T")
 
 LARGEST: Final = 16 << 20
@@ -63,24 +65,19 @@ def read_text(path: Path) -> str:
         BadFile: it cannot be read, is no file, too large or no UTF-8.
     """
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadFile(path, [(0, "is no file that could be read again")])
-            data = file.read(LARGEST + 1)
+        data = read_small(path, LARGEST)
+    except NotRegular:
+        raise BadFile(path, [(0, "is no file that could be read again")]) from None
+    except TooLarge:
+        problem = f"is larger than {LARGEST >> 20} MB; is it the right file?"
+        raise BadFile(path, [(0, problem)]) from None
     except OSError as error:
         raise BadFile(path, [(0, error.strerror or str(error))]) from error
-    if len(data) > LARGEST:
-        raise BadFile(path, [(0, f"is larger than {LARGEST >> 20} MB; is it the right file?")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadFile(path, [(line, "is not UTF-8")]) from error
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open; of a pipe nobody knows when its writer comes, and whoever waits cannot be stopped."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def entries(path: Path, text: str, read: Callable[[str], T]) -> list[tuple[int, T]]:
@@ -104,36 +101,6 @@ def entries(path: Path, text: str, read: Callable[[str], T]) -> list[tuple[int, 
     return found
 
 
-class Changes:
-    """
-    Whether a file has changed since somebody looked.
-
-    A change counts when it is seen a second time: the file may be half written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """What it is now is known."""
-        self._path = path
-        self._known = _stamp(path)
-        self._moving: object = None
-
-    def seen(self) -> bool:
-        """Whether there is one; it is known from now on. May block."""
-        stamp = _stamp(self._path)
-        if stamp == self._known:
-            self._moving = None
-            return False
-        if stamp != self._moving:
-            self._moving = stamp
-            return False
-        self._known, self._moving = stamp, None
-        return True
-
-    def forget(self) -> None:
-        """What it is now is known: whoever looks has made it so. May block."""
-        self._known, self._moving = _stamp(self._path), None
-
-
 class SecretFile(Generic[T]):
     """What a file says, read again when it changes."""
 
@@ -148,7 +115,8 @@ class SecretFile(Generic[T]):
         """
         self.path = path
         self._read = read
-        self._changes = Changes(path)
+        self._changes = Changes()
+        self._changes.note(path)
         self.changed: list[Callable[[], None]] = []
         "Each is called after `value` has become another."
         self.value: T = read(path)
@@ -161,7 +129,7 @@ class SecretFile(Generic[T]):
         Raises:
             BadFile: it has changed, and cannot be used any more. Said once.
         """
-        return self._read(self.path) if self._changes.seen() else None
+        return self._read(self.path) if self._changes.look(self.path) else None
 
     def take(self, value: T) -> None:
         """Use what `look` found."""
@@ -272,12 +240,3 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)  # and with it the lock
-
-
-def _stamp(path: Path) -> object:
-    """What tells one state of a file from another."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return error.errno
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode

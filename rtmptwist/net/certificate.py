@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
+
+from rtmptwist.disk.reading import NotRegular, TooLarge, read_small
 
 SELF_MADE_FOR: Final = 10 * 365 * 86400.0
 """
@@ -219,24 +220,19 @@ def make_certificate(names: Iterable[str], now: float) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise CertificateError(f"{path}: no file (expected a PEM file)")
-            data = file.read(_FILE_SIZE + 1)
+        return read_small(path, _FILE_SIZE)
+    except NotRegular:
+        raise CertificateError(f"{path}: no file (expected a PEM file)") from None
+    except TooLarge:
+        raise CertificateError(
+            f"{path}: more than {_FILE_SIZE} bytes (expected a PEM file)"
+        ) from None
     except PermissionError as error:
         raise CertificateError(
             f"{path}: the user who runs the server (uid {os.geteuid()}) may not read it"
         ) from error
     except OSError as error:
         raise CertificateError(f"{path}: {error.strerror}") from error
-    if len(data) > _FILE_SIZE:
-        raise CertificateError(f"{path}: more than {_FILE_SIZE} bytes (expected a PEM file)")
-    return data
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open; the server would stand still until somebody writes into a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _is_open_to_others(path: Path) -> bool:

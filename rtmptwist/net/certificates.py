@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from twisted.logger import Logger
 
+from rtmptwist.disk.reading import Changes
 from rtmptwist.net.certificate import (
     SELF_MADE_FOR,
     Certificate,
@@ -155,43 +156,6 @@ class SelfMade:
             names=", ".join(self._names),
             path=self.path,
         )
-
-
-class Changes:
-    """
-    Which files are not what they were.
-
-    A change counts when it is seen a second time: a file may be half written, a key replaced
-    before its certificate.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, ...], object] = {}
-        self._moving: dict[tuple[Path, ...], object] = {}
-
-    def note(self, *files: Path) -> None:
-        """Take `files`, which are used together, as they are now."""
-        self._known[files] = _stamps(files)
-
-    def look(self, *files: Path) -> bool:
-        """Whether one of `files` has changed, since `note` or since this was last true."""
-        stamps = _stamps(files)
-        if stamps == self._known.get(files):
-            self._moving.pop(files, None)
-            return False
-        if stamps != self._moving.get(files):
-            self._moving[files] = stamps
-            return False
-        del self._moving[files]
-        self._known[files] = stamps
-        return True
-
-    def forget_others(self, files: Iterable[tuple[Path, ...]]) -> None:
-        """All but these are gone: whatever is there next is a change."""
-        wanted = set(files)
-        for known in (self._known, self._moving):
-            for gone in known.keys() - wanted:
-                del known[gone]
 
 
 class Certificates:
@@ -369,16 +333,3 @@ def _is_there(file: Path) -> bool:
     except OSError:
         return True
     return True
-
-
-def _stamps(files: Iterable[Path]) -> object:
-    """What tells one state of files from another."""
-    return [_stamp(file) for file in dict.fromkeys(files)]
-
-
-def _stamp(file: Path) -> object:
-    try:
-        found = file.stat()
-    except OSError as error:
-        return error.errno
-    return found.st_mtime_ns, found.st_size, found.st_ino

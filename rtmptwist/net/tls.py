@@ -44,6 +44,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rtmptwist.disk.reading import Changes
 from rtmptwist.net.certificate import (
     Certificate,
     CertificateError,
@@ -51,7 +52,7 @@ from rtmptwist.net.certificate import (
     pem_certificates,
     reasons,
 )
-from rtmptwist.net.certificates import Certificates, Changes
+from rtmptwist.net.certificates import Certificates
 from rtmptwist.net.tunnel import Tunnel
 
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"

@@ -13,7 +13,6 @@ from rtmptwist.net.certificates import (
     DAY,
     MISMATCH,
     Certificates,
-    Changes,
     Folder,
     OneFile,
     Pair,
@@ -442,31 +441,6 @@ def test_a_folder_that_became_empty_leaves_what_was_read(tmp_path: Path, logs: L
         assert not certificates.refresh()
     assert numbers(certificates) == [serial(made)]
     assert len(logs.lines("error")) == 2
-
-
-def test_changes_that_go_on_are_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    changes = Changes()
-    path.write_text("")
-    changes.note(path)
-    for size in range(1, 4):
-        path.write_text("x" * size)
-        assert not changes.look(path)
-    assert changes.look(path)
-    assert not changes.look(path)
-
-
-def test_a_change_that_is_taken_back_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    changes = Changes()
-    changes.note(path)
-    path.write_text("")
-    assert not changes.look(path)
-    path.unlink()
-    assert not changes.look(path)
-    path.write_text("")
-    assert not changes.look(path)
-    assert changes.look(path)
 
 
 # ---- the end
