@@ -611,7 +611,7 @@ def test_swf_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
         f"{FILE}\n[app flash]\nswf = a.swf\n  b.swf\n[vhost a.example / app flash]\nswf = c.swf\n"
     )
     words = (
-        rf"^\[app flash\] swf: {tmp_path}/a.swf: SWF file begins with b'<ht' [^\n]*\n"
+        rf"^\[app flash\] swf: {tmp_path}/a.swf: no SWF file: it begins with '<ht' [^\n]*\n"
         rf"\[app flash\] swf: {tmp_path}/b.swf: No such file or directory\n"
         rf"\[vhost a.example / app flash\] swf: {tmp_path}/c.swf: No such [^\n]*$"
     )

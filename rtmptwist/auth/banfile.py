@@ -187,7 +187,7 @@ class BanFile:
         made = [ban for ban in unsaid.values() if ban is not None]
         self.bans.replace([*made, *(ban for ban in found.bans if ban.key not in unsaid)])
         if set(self.bans) != before:
-            self.log.info("{count} bans are in force", count=len(self.bans))
+            self.log.info("bans in force: {count}", count=len(self.bans))
             self._tell()
 
     def _complain(self, trouble: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from rtmptwist.auth.commands import add_line, mind_permissions, moment, table, take_lines, word
 from rtmptwist.auth.keyfile import (
@@ -90,7 +91,7 @@ def make(options: argparse.Namespace) -> str:
         f"    Server      {url}\n"
         f"    Stream Key  {secret}\n\n"
         f"Elsewhere send to {url}/{secret}\n"
-        f"Viewers watch     {url}/{key.name}\n\n"
+        f"Viewers watch     {url}/{quote(key.name)}\n\n"
         f"It is key {key.id} in {options.file}; `rtmptwist keys revoke` ends it.\n"
     )
 

@@ -213,8 +213,11 @@ def peer_identity(transport: object) -> str:
         return ""
     if found is None:
         return ""
-    certificate: x509.Certificate = found.to_cryptography()
-    names = common_names(certificate)
+    try:
+        certificate: x509.Certificate = found.to_cryptography()
+        names = common_names(certificate)
+    except (ValueError, x509.InvalidVersion):  # which OpenSSL takes as it is
+        return ""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):

@@ -43,7 +43,8 @@ class Swf:
         if file.startswith(b"CWS"):
             file = b"F" + file[1:_HEADER_SIZE] + _inflated(file[_HEADER_SIZE:], limits.swf_size)
         elif not file.startswith(b"FWS"):
-            raise ValueError(f"SWF file begins with {file[:3]!r} (expected b'FWS' or b'CWS')")
+            found = ascii(file[:3].decode("latin-1"))
+            raise ValueError(f"no SWF file: it begins with {found} (expected 'FWS' or 'CWS')")
         return cls(len(file), hmac.digest(PLAYER_KEY, file, "sha256"))
 
     def response(self, swf_key: bytes) -> SwfVerificationResponse:

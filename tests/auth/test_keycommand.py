@@ -46,6 +46,11 @@ def keys(capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(capsys)
 
 
+def test_what_is_printed_is_an_url(keys: Shell, path: Path) -> None:
+    said = keys("make", path, "room/a b", "--server", "rtmp://example.org")
+    assert "Viewers watch     rtmp://example.org/live/room/a%20b\n" in said
+
+
 def test_a_key_is_shown_once_and_kept_as_a_hash(keys: Shell, path: Path) -> None:
     said = keys("make", path, "room/cam1", "--server", "rtmp://example.org/")
     (secret,) = set(re.findall(KEY, said))

@@ -214,6 +214,6 @@ def test_who_is_banned_leaves_and_is_not_let_in(started: Programs) -> None:
     ended(again)
     site.wait_for("127.0.0.1 refused: 127.0.0.0/8 is banned for good: enough.")
     (site.state / "bans").write_text("")
-    site.wait_for("0 bans are in force")
+    site.wait_for("bans in force: 0")
     allowed = started.start(*publisher(ffmpeg9(), LONG, url))
     assert allowed.wait() == 0, allowed.words()

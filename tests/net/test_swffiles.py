@@ -33,7 +33,7 @@ def test_all_files_of_a_folder(folder: Path) -> None:
     ("place", "words"),
     [
         ("c.swf", "/c.swf: No such file or directory"),
-        ("b.html", "/b.html: SWF file begins with b'<ht' (expected b'FWS' or b'CWS')"),
+        ("b.html", "/b.html: no SWF file: it begins with '<ht' (expected 'FWS' or 'CWS')"),
         ("empty", "/empty: a folder without any file *.swf"),
         ("large.swf", "/large.swf: larger than 1000 bytes"),
         ("bomb.swf", "/bomb.swf: SWF file: cut short, or larger than 1000 bytes when inflated"),

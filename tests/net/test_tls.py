@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
@@ -336,6 +337,21 @@ def test_an_odd_certificate_is_told_as_one(tmp_path: Path) -> None:
     client.use_privatekey(signed.key)
     refused = shake(server_tls(tmp_path, client_ca=ca_file(tmp_path)), client)
     assert "verify failed: an odd certificate: signed by nobody in client_ca" in words(refused)
+
+
+def test_who_shows_a_certificate_that_cannot_be_read_is_nobody() -> None:
+    """OpenSSL takes some that others do not."""
+    third, sixth = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05"
+    der = issue(common_name="camera").certificate.public_bytes(Encoding.DER).replace(third, sixth)
+    odd = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+    with pytest.raises(x509.InvalidVersion):
+        odd.to_cryptography()
+
+    class Lines:
+        def getPeerCertificate(self) -> crypto.X509:
+            return odd
+
+    assert peer_identity(Lines()) == ""
 
 
 def test_who_signs_need_not_be_a_root(tmp_path: Path) -> None:
