@@ -197,9 +197,10 @@ class _EachStream:
         self._most = most
         self._seen: set[tuple[str, ...]] = set()
         self._viewers = _gauge("stream_viewers", "Viewers of a stream.", _STREAM)
-        self._bitrate = _gauge(
-            "stream_bitrate_bits_per_second", "Published in the last ten seconds.", _STREAM
+        self._received = _counter(
+            "stream_received_bytes", "Bytes of payload that were published.", _STREAM
         )
+        self._sent = _counter("stream_sent_bytes", "Bytes sent to viewers of a stream.", _STREAM)
         self._frames = _gauge(
             "stream_frames_per_second", "Pictures in the last ten seconds.", _STREAM
         )
@@ -217,7 +218,8 @@ class _EachStream:
             return
         self._seen.add(labels)
         self._viewers.add_metric(labels, meter.viewers)
-        self._bitrate.add_metric(labels, meter.bitrate_in.ten)
+        self._received.add_metric(labels, meter.bytes_in)
+        self._sent.add_metric(labels, meter.bytes_out)
         self._frames.add_metric(labels, meter.frame_rate.ten)
         if meter.keyframe_interval is not None:
             self._interval.add_metric(labels, meter.keyframe_interval)
@@ -230,7 +232,8 @@ class _EachStream:
         self._unlisted.add_metric((), self._left_out)
         return [
             self._viewers,
-            self._bitrate,
+            self._received,
+            self._sent,
             self._frames,
             self._interval,
             self._skew,

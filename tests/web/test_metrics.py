@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -18,6 +20,12 @@ from tests.support.manned import FILE, Manned
 from tests.support.web import Answer, request
 
 pytestmark = pytest.mark.usefixtures("logs")
+
+NO_UNITS = {
+    *("minutes", "hours", "days", "weeks", "milliseconds", "microseconds", "ms", "us", "s"),
+    *("bits", "kilobytes", "megabytes", "kb", "mb", "kib", "mib", "percent"),
+}
+"Base units are seconds, bytes and ratios."
 
 LABELS = ("vhost", "application", "variant", "stream", "state", "reason")
 
@@ -51,6 +59,12 @@ def figures(answer: Answer) -> dict[tuple[str, ...], float]:
     }
 
 
+def publisher_bytes(manned: Manned) -> int:
+    """What was published as `show`."""
+    streams = manned.ask("GET", "streams?name=show&vhost=")[1]["items"]
+    return int(streams[0]["bytes_in"])
+
+
 def test_figures_are_those_of_the_server(manned: Manned) -> None:
     publisher = manned.site.publish()
     manned.site.publish("other_stream_name")
@@ -68,6 +82,8 @@ def test_figures_are_those_of_the_server(manned: Manned) -> None:
     assert found["streams", "a.example", "live", "live"] == 0
     assert found["viewers", "", "live"] == 3
     assert found["stream_viewers", "", "live", "show"] == 2
+    assert found["stream_received_bytes_total", "", "live", "show"] == publisher_bytes(manned)
+    assert found["stream_sent_bytes_total", "", "live", "show"] > publisher_bytes(manned)
     assert found["stream_frames_per_second", "", "live", "show"] == 6
     assert found["stream_keyframe_interval_seconds", "", "live", "show"] == 1
     assert found["streams_without_series",] == 2
@@ -94,7 +110,11 @@ def test_nothing_shrinks_when_somebody_leaves(manned: Manned) -> None:
     publisher.connection.abort()
     manned.site.pump()
     after = figures(manned.get("/metrics"))
-    totals = [name for name in before if name[0].endswith("_total") and "python" not in name[0]]
+    totals = [
+        name
+        for name in before
+        if name[0].endswith("_total") and not name[0].startswith(("python", "stream_"))
+    ]  # a stream's own series end with it
     assert totals
     assert all(after[name] >= before[name] for name in totals)
     assert ("connections", "", "live", "rtmp") not in after
@@ -111,15 +131,29 @@ def test_secret_names_are_not_told(manned: Manned) -> None:
 
 
 def test_names_and_units_follow_the_conventions(manned: Manned) -> None:
-    """As `promtool check metrics` wants them."""
-    for family in text_string_to_metric_families(manned.get("/metrics").body.decode()):
+    """As `promtool check metrics` wants them, in both formats that Prometheus asks for."""
+    manned.site.publish()
+    text = manned.get("/metrics").body.decode()
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        help_, type_ = f"# HELP {family.name}", f"# TYPE {family.name}"
+        ending = "_total " if family.type == "counter" else " "
+        assert text.count(help_ + ending) == text.count(type_ + ending) == 1, family.name
         assert family.documentation, family.name
-        if not family.name.startswith("rtmptwist_"):
-            continue
         assert family.type in ("gauge", "counter")
+        assert all(re.fullmatch("[a-z]+", word) for word in family.name.split("_")), family.name
+        words = set(family.name.split("_"))
+        assert not words & NO_UNITS, family.name
+        assert not words & {"total", "count", "sum", "bucket", "gauge", "counter"}, family.name
         for sample in family.samples:
             assert sample.name.endswith("_total") == (family.type == "counter")
-        assert not any(word in family.name for word in ("milli", "kilo", "_ms", "minutes"))
+            assert not set(sample.labels) & {"le", "quantile", "job", "instance"}
+    asked = manned.get("/metrics", "Accept: application/openmetrics-text; version=1.0.0")
+    assert asked.headers["Content-Type"].startswith("application/openmetrics-text")
+    parsed = {f.name: f for f in openmetrics.text_string_to_metric_families(asked.body.decode())}
+    assert parsed.keys() == {family.name.removesuffix("_info") for family in families}
+    assert {f.type for f in parsed.values()} == {"gauge", "counter", "info"}
 
 
 def test_every_reason_of_a_refusal_is_counted(manned: Manned) -> None:
