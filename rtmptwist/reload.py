@@ -20,10 +20,7 @@ from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
 from rtmptwist.net.listen import ListenError, ListenerService
 from rtmptwist.site import FIXED, Plan, Site, SiteError, check, endpoints
-
-
-class ReloadError(Exception):
-    """A configuration cannot be put to work, and nothing has changed. A line for each reason."""
+from rtmptwist.web.house import ReloadError
 
 
 class Reload:

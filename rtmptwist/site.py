@@ -215,7 +215,8 @@ class Site:
         self.ready = False
         "Whether somebody is let in."
 
-        self._draining = False
+        self.draining = False
+        "Whether it is about to stop."
 
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         self._outlets = Outlets(House(reactor, config.server.state, self.disk))
@@ -403,8 +404,8 @@ class Site:
 
     def drain(self, why: str) -> None:
         """Stop the server as SIGTERM does; `why`, for the log. Harmless if it stops already."""
-        if not self._draining:
-            self._draining = True
+        if not self.draining:
+            self.draining = True
             self.ready = False
             self.log.info("{why}: the server stops", why=why)
             self.reactor.stop()

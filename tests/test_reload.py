@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from rtmptwist.live.access import Account, Visitor
 from rtmptwist.net.client import Refusal
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
-from rtmptwist.reload import ReloadError, differences
+from rtmptwist.reload import differences
+from rtmptwist.web.house import ReloadError
 from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads
 from tests.support.logins import password_file, user
@@ -325,6 +326,26 @@ def test_a_port_that_one_leaves_another_may_have(
     monkeypatch.setattr(leaving.port, "stopListening", lambda: open_ports.remove(1937))
     house.reload(LISTENERS.replace("tcp:1937:interface=127.0.0.1", "tcp6:1937") + APP)
     assert list(house.ports) == ["tcp:1935:interface=127.0.0.1", "tcp6:1937"]
+
+
+def test_one_reload_after_the_other(house: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many operators want one at once."""
+    read: list[Callable[[], None]] = []
+    at_once: Any = house.reactor.callInThreadWithCallback
+    monkeypatch.setattr(
+        house.reactor,
+        "callInThreadWithCallback",
+        lambda *work: read.append(lambda: at_once(*work)),
+    )
+    nobody = LISTENERS + APP.replace("anyone", "nobody")
+    first, second = house.reloading(nobody), house.reloading(nobody)
+    assert len(read) == 1
+    read.pop()()
+    assert result_of(first) == ["[app live] publish"]
+    house.file.write_text("nonsense")
+    assert not second.called
+    read.pop()()
+    assert isinstance(failure_of(second), ReloadError)
 
 
 def test_a_server_that_stops_does_not_reload(tmp_path: Path) -> None:

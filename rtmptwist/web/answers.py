@@ -9,7 +9,7 @@ send any of these here without asking first, and nobody answers when it asks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Final
@@ -31,12 +31,18 @@ class Problem(Exception):
     """A request that is not answered as was hoped."""
 
     def __init__(
-        self, status: HTTPStatus, detail: str, headers: Mapping[str, list[str]] | None = None
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: Mapping[str, list[str]] | None = None,
+        errors: Sequence[str] = (),
     ) -> None:
+        """`errors`: a line for each reason, where there may be many."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+        self.errors = errors
 
 
 def answer(
@@ -62,12 +68,14 @@ def as_json(request: Request, value: object, status: HTTPStatus = HTTPStatus.OK)
 
 def as_problem(request: Request, problem: Problem) -> bytes:
     """An error."""
-    value = {
+    value: dict[str, object] = {
         "type": "about:blank",
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
     }
+    if problem.errors:
+        value["errors"] = [*problem.errors]
     for name, values in problem.headers.items():
         request.responseHeaders.setRawHeaders(name, values)
     body = json.dumps(value, ensure_ascii=False).encode()

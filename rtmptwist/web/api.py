@@ -39,7 +39,7 @@ from rtmptwist.web.answers import (
     body_of,
     check_change,
 )
-from rtmptwist.web.house import House
+from rtmptwist.web.house import House, ReloadError
 from rtmptwist.web.openapi import document
 from rtmptwist.web.parameters import Parameter, read_body, read_query
 from rtmptwist.web.slices import in_slices
@@ -281,6 +281,22 @@ class Api:
         self._note(call, "lifts the ban of {who}", who=who)
         return None
 
+    async def reload(self, call: Call) -> object:
+        """Read the configuration again."""
+        self._note(call, "has the configuration read again")
+        try:
+            changes = await self.house.reload()
+        except ReloadError as error:
+            words = "The configuration cannot be used, and all stays as it was."
+            raise Problem(HTTPStatus.CONFLICT, words, errors=str(error).split("\n")) from error
+        view: views.ReloadView = {"changes": [*changes]}
+        return view
+
+    async def drain(self, call: Call) -> object:
+        """Stop the server."""
+        self.house.drain(f"operator {call.operator}")
+        return None
+
     # ---------------------------------------------------------------- finding
 
     def _streams(self, query: Mapping[str, Any]) -> Iterator[tuple[Application, LiveStream]]:
@@ -486,5 +502,19 @@ ROUTES: Final = (
         words="Lift a ban",
         handle=Api.unban,
         status=HTTPStatus.NO_CONTENT,
+    ),
+    Route(
+        method="POST",
+        path="reload",
+        words="Read the configuration again and put it to work; what is wrong changes nothing",
+        handle=Api.reload,
+        shows=views.ReloadView,
+    ),
+    Route(
+        method="POST",
+        path="drain",
+        words="Stop the server, which lets everybody leave first",
+        handle=Api.drain,
+        status=HTTPStatus.ACCEPTED,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -14,11 +14,23 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
 
 
+class ReloadError(Exception):
+    """A configuration cannot be put to work, and nothing has changed. A line for each reason."""
+
+
 class House(Protocol):
     """A server."""
 
     ready: bool
     "Whether it lets somebody in: it has started, and is not about to stop."
+
+    reload: Callable[[], Awaitable[Sequence[str]]]
+    """
+    Read the configuration again and put it to work. The lines of what has changed.
+
+    Raises:
+        ReloadError: it is wrong, which is said in its lines; nothing has changed.
+    """
 
     @property
     def reactor(self) -> IReactorTime:
@@ -43,6 +55,13 @@ class House(Protocol):
     @property
     def tunnels(self) -> Sequence[Tunnels]:
         """One for each listener that has RTMPT."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is about to stop."""
+
+    def drain(self, why: str) -> None:
+        """Stop, as SIGTERM does; `why`, for the log. Harmless if it is about to."""
 
     def kick(self, connection_id: int, reason: str) -> bool:
         """End a connection; its client reads the reason. False: there is no such connection."""

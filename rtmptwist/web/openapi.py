@@ -24,6 +24,11 @@ _PROBLEM: Final = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "All that is wrong, where it may be much: a line each.",
+            "items": {"type": "string"},
+        },
     },
     "required": ["type", "title", "status", "detail"],
 }

@@ -37,6 +37,7 @@ class ServerView(TypedDict):
     since: str
     uptime: float
     ready: bool
+    draining: bool
     connections: int
     connections_made: int
     by_variant: dict[str, int]
@@ -155,6 +156,12 @@ class ConnectionView(TypedDict):
     uses: list[UseView]
 
 
+class ReloadView(TypedDict):
+    """What another configuration has changed; a line for each section."""
+
+    changes: list[str]
+
+
 class BanView(TypedDict):
     """A ban."""
 
@@ -193,6 +200,7 @@ def server_view(house: House, streams: int, viewers: int) -> ServerView:
         "since": when(census.since),
         "uptime": round(house.reactor.seconds() - census.since, 3),
         "ready": house.ready,
+        "draining": house.draining,
         "connections": len(here),
         "connections_made": total.connections,
         "by_variant": variants,
