@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
+from rtmptwist.live.journal import EventKind
 from rtmptwist.net.listen import ListenError, ListenerService
 from rtmptwist.site import FIXED, Plan, Site, SiteError, check, endpoints
 from rtmptwist.web.house import ReloadError
@@ -87,7 +88,9 @@ class Reload:
                 )
                 await self._shut(port)
         changes = differences(old, new)
-        self.log.info("the configuration is reloaded: {changes}", changes="; ".join(changes))
+        told = "; ".join(changes)
+        self.log.info("the configuration is reloaded: {changes}", changes=told)
+        site.registry.journal.note(EventKind.RELOAD, told)
         return changes
 
     def _read(self) -> Config:

@@ -21,6 +21,7 @@ from rtmptwist.auth.banfile import Keeping
 from rtmptwist.auth.files import watching
 from rtmptwist.config.convert import NOBODY, Access
 from rtmptwist.config.schema import Config
+from rtmptwist.live.journal import EventKind
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Visitor
 from rtmptwist.net.listen import ListenerService
@@ -113,6 +114,7 @@ class Welcome(Service):
         """The first to stop: nobody is welcome any more."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._site.ready = False
+        self._site.registry.journal.note(EventKind.DRAIN, "the server stops")
 
 
 class Sweeper(Service):

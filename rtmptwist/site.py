@@ -299,7 +299,9 @@ class Site:
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
             self._chains.pop(application, None)  # most have no hooks, and need not pay for any
-            application.record_listeners.clear()
+            application.record_listeners[:] = [
+                partial(self.registry.journal.recorded, application.name, application.host)
+            ]
             if app.hooks:
                 chain = Chain([hooks[name] for name in app.hooks], time.time)
                 self._chains[application] = chain

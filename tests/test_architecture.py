@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "rules": MIDDLE | {"auth", "hooks", "config"},
     "doors": MIDDLE | {"net", "auth", "web", "config"},
     "site": EDGES | UPPER | {"plugins", "config", "rules", "doors"},
-    "reload": {"net", "web", "config", "site"},
+    "reload": {"live", "net", "web", "config", "site"},
     "service": EDGES | UPPER | {"plugins", "config", "site", "reload"},
     "jsonlog": set(),
     "tap": {"service", "site", "config", "jsonlog"},

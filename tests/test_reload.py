@@ -15,6 +15,7 @@ from rtmptwist.auth.hashing import Hashing
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.config.load import load
 from rtmptwist.live.access import Account, Visitor
+from rtmptwist.live.recordings import RecordEvent, RecordTurn
 from rtmptwist.net.client import Refusal
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
@@ -108,6 +109,14 @@ def test_a_file_that_is_the_same_changes_nothing(house: Changing, logs: Logs) ->
     assert viewer.payloads[-6:] == payloads(gop(0))
     assert len(house.reactor.tcpServers) == 2
     assert logs.about("the configuration is reloaded: nothing has changed in it")
+    _, events = house.site.registry.journal.since(0)
+    reloads = [event.words for event in events if event.kind == "reload"]
+    assert reloads == ["nothing has changed in it"] * 3
+    record = RecordEvent(turn=RecordTurn.START, name="show", path="", part=1)
+    for tell in house.site.application.record_listeners:
+        tell(record)
+    _, (*_, event) = house.site.registry.journal.since(0)
+    assert (event.kind, event.stream, event.application) == ("record", "show", "live")
 
 
 def test_rules_and_limits_hold_for_who_comes_and_asks_from_now_on(house: Changing) -> None:

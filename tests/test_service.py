@@ -139,6 +139,15 @@ def server_of(house: House, client: NetConnection) -> ServerConnection:
 # -------------------------------------------------------------------- what it is
 
 
+def test_that_it_stops_is_an_event(tmp_path: Path) -> None:
+    house = House(tmp_path).start()
+    house.site.client()
+    house.stop()
+    _, events = house.site.registry.journal.since(0)
+    assert [event.kind.value for event in events] == ["connect", "drain", "disconnect"]
+    house.pass_time(10)
+
+
 def test_every_endpoint_is_listened_on_after_everything_else_is_ready(tmp_path: Path) -> None:
     house = House(tmp_path)
     kinds = [type(child).__name__ for child in house.service]

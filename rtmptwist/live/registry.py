@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.interfaces import Connection, ConnectionLimits
+from rtmptwist.live.journal import Journal
 from rtmptwist.live.ledger import Ledger
 from rtmptwist.live.meters import RegistryMeter
 from rtmptwist.live.names import redacted
@@ -53,6 +54,7 @@ class Registry:
         self.connections: set[Connection] = set()
         self.refusals = Refusals()
         self.ledger = Ledger()
+        self.journal = Journal(clock)
         self.banned: Callable[[str], str] = _nobody
         "Asked for every address that comes: why it may not; empty: it may."
 

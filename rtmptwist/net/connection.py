@@ -18,7 +18,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.live.access import Account, Gate, Visitor
+from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.journal import EventKind
 from rtmptwist.live.ledger import Page
 from rtmptwist.live.meters import Speed
 from rtmptwist.live.names import ConnectTarget
@@ -165,6 +167,8 @@ class ServerConnection(Protocol):
         self.streams.clear()
         if self.account is not None:
             self.account.left()
+        if self.visitor is not None:
+            self.note(EventKind.DISCONNECT, self._reason, self.visitor.application)
         if not self._untold:
             self.log.info(
                 "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
@@ -458,6 +462,30 @@ class ServerConnection(Protocol):
         self._finish(str(error), None, self.writer.close)
 
     # --------------------------------------------------------------- figures
+
+    def note(
+        self,
+        kind: EventKind,
+        words: str,
+        application: Application,
+        stream: str = "",
+        *,
+        code: str = "",
+        turn: str = "",
+    ) -> None:
+        """Something happened here that operators may want to hear of."""
+        self.registry.journal.note(
+            kind,
+            words,
+            connection=self.id,
+            peer=self.peer,
+            variant=self.variant,
+            vhost=application.host,
+            application=application.name,
+            stream=stream,
+            code=code,
+            turn=turn,
+        )
 
     @property
     def page(self) -> Page:

@@ -14,6 +14,7 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import Conduct, overdue
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import redacted
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
@@ -189,6 +190,7 @@ class Publishing:
             messages=meter.messages,
             dropped=meter.dropped,
         )
+        connection.note(EventKind.UNPUBLISH, reason, self.application, self.name)
         self._grant.end(Usage(reason, seconds, meter.bytes, meter.messages, meter.dropped))
 
 
@@ -333,4 +335,5 @@ class Playing:
             skips=meter.skips,
             skipped=meter.skipped,
         )
+        connection.note(EventKind.STOP, reason, self.application, self.name)
         self._grant.end(Usage(reason, seconds, meter.bytes, dropped=meter.skipped))

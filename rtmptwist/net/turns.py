@@ -16,6 +16,7 @@ from rtmptwist.live.access import Account, Action, Grant, Request, Usage, Visito
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
 from rtmptwist.live.subscriber import State, Subscriber
 from rtmptwist.net.streams import Playing, Publishing
@@ -65,6 +66,7 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         agent=connection.agent or "unnamed",
         certificate=visitor.certificate and f", certificate of {visitor.certificate}",
     )
+    connection.note(EventKind.CONNECT, f"connected as {account.name}", application)
 
 
 async def publish(connection: ServerConnection, event: Publish) -> None:
@@ -91,6 +93,8 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
         path=redacted(wanted.path),
         account=wanted.grant.account,
     )
+    words = f"publishes as {wanted.grant.account}"
+    connection.note(EventKind.PUBLISH, words, wanted.application, wanted.grant.path)
 
 
 async def play(connection: ServerConnection, event: Play) -> None:
@@ -122,6 +126,8 @@ async def play(connection: ServerConnection, event: Play) -> None:
         path=redacted(wanted.path),
         account=wanted.grant.account,
     )
+    words = f"plays as {wanted.grant.account}"
+    connection.note(EventKind.PLAY, words, wanted.application, wanted.grant.path)
     subscriber.resume()
 
 
