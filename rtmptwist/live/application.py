@@ -10,7 +10,15 @@ from twisted.logger import Logger
 
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet
-from rtmptwist.live.interfaces import Format, Outlet, Player, Publisher, StreamSettings, Writer
+from rtmptwist.live.interfaces import (
+    Format,
+    Outlet,
+    Player,
+    Publisher,
+    StreamSettings,
+    Supplier,
+    Writer,
+)
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecordEvent
@@ -46,6 +54,8 @@ class Application:
         self.streams: dict[str, LiveStream] = {}
         self.outlets: list[Outlet] = []
         "Who takes its streams besides viewers."
+        self.suppliers: list[Supplier] = []
+        "Who feeds streams that are watched, and that nobody publishes."
         self.closed = ""
         "Why nobody can come in any more; empty: it is open."
         self.record_listeners: list[Callable[[RecordEvent], None]] = []
@@ -86,11 +96,14 @@ class Application:
         """
         if why := self.closed or (_NO_NAME if not name else ""):
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, why)
-        if not self.is_live(name) and (not wait or self.settings.wait <= 0):
-            raise Refused(
-                StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {redacted(name)} now."
-            )
-        return self._stream(name).audience.subscribe(form, writer, player, duration)
+        may_wait = wait and self.settings.wait > 0
+        if may_wait or self.suppliers or self.is_live(name):
+            stream = self._stream(name)
+            subscriber = stream.audience.subscribe(form, writer, player, duration)
+            if stream.supply() or stream.live or may_wait:
+                return subscriber
+            subscriber.close()
+        raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"Nobody publishes {redacted(name)} now.")
 
     def find(self, name: str) -> LiveStream | None:
         """The stream of that name, which may be one that viewers are waiting for."""
@@ -140,7 +153,9 @@ class Application:
     def _stream(self, name: str) -> LiveStream:
         stream = self.streams.get(name)
         if stream is None:
-            stream = LiveStream(name, self.settings, self._clock, self._forget, self.outlets)
+            stream = LiveStream(
+                name, self.settings, self._clock, self._forget, self.outlets, self.suppliers
+            )
             self.streams[name] = stream
         return stream
 

@@ -91,11 +91,29 @@ class Publisher(Protocol):
     def kind(self) -> str:
         """What it asked for: `live`, `record`, `append` or whatever else it said."""
 
+    @property
+    def stands_in(self) -> bool:
+        """
+        It is there only while nobody else is: whoever may publish takes its place, and outlets
+        take nothing of it.
+        """
+
     def tell(self, status: Status) -> None:
         """Something that its client may want to show."""
 
     def displaced(self, reason: str) -> None:
         """The inlet is dead: another publisher took the stream over, or the stream was closed."""
+
+
+class Supplier(Protocol):
+    """Feeds streams that nobody publishes, as a publisher that stands in: a file."""
+
+    def supply(self, stream: LiveStream) -> bool:
+        """
+        Publish this stream, which somebody watches. False: it has nothing for it.
+
+        It may begin later: viewers wait as those do whose publisher has not sent anything yet.
+        """
 
 
 class Outlet(Protocol):

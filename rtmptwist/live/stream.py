@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from rtmptwist.live.audience import Audience
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import Inlet, Phase
-from rtmptwist.live.interfaces import Outlet, Publisher, StreamSettings
+from rtmptwist.live.interfaces import Outlet, Publisher, StreamSettings, Supplier
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.programme import Programme
@@ -37,8 +37,12 @@ class LiveStream:
         clock: IReactorTime,
         vanished: Callable[[LiveStream], None],
         outlets: Iterable[Outlet] = (),
+        suppliers: Iterable[Supplier] = (),
     ) -> None:
-        """`vanished` is called when nobody needs it any more, `outlets` at every turn it takes."""
+        """
+        `vanished` is called when nobody needs it any more, `outlets` at every turn it takes,
+        `suppliers` when somebody watches what nobody publishes.
+        """
         self.name = name
         self.settings = settings
         self.window = Window(
@@ -53,6 +57,9 @@ class LiveStream:
         self._clock = clock
         self._vanished = vanished
         self._outlets = outlets
+        self._suppliers = suppliers
+        self._taken = False
+        "Outlets have been told of a publication, and not of its end."
         self._dropped = 0
         "By inlets that have gone."
         self._grace: IDelayedCall | None = None
@@ -65,6 +72,21 @@ class LiveStream:
         """Whether somebody publishes it, or may still come back."""
         return self.inlet is not None or self._grace is not None
 
+    @property
+    def supplied(self) -> bool:
+        """Whether what comes is none of a publisher's."""
+        return self.inlet is not None and self.inlet.publisher.stands_in
+
+    @property
+    def state(self) -> str:
+        """
+        `live`; `supplied`: only something that stands in; `grace`: its publisher may come back;
+        `idle`: only viewers, who wait.
+        """
+        if self.inlet is not None:
+            return "supplied" if self.supplied else "live"
+        return "grace" if self._grace is not None else "idle"
+
     def publish(self, publisher: Publisher, identity: Hashable) -> Inlet:
         """
         Let somebody feed the stream: as its first publisher, again, or in another one's place.
@@ -72,11 +94,13 @@ class LiveStream:
         Raises:
             Refused: `NetStream.Publish.BadName`, for the name is somebody else's.
         """
-        self._check_name(identity)
+        stands_in = publisher.stands_in
+        if not stands_in:
+            self._check_name(identity)
         old = self.inlet
         if old is not None:
             self._stop(old)
-        if self._grace is not None:
+        if self._grace is not None and not stands_in:
             self._grace.cancel()
             self._grace = None
         if not self._needed:
@@ -91,20 +115,28 @@ class LiveStream:
         if old is not None:
             same = "the same publisher" if identity == old.identity else "another publisher"
             old.publisher.displaced(f"{redacted(self.name)} was taken over by {same}")
-        self._tell_outlets(live=True)
+        if not stands_in:
+            self._tell_outlets(live=True)
         return inlet
+
+    def supply(self) -> bool:
+        """Somebody watches it: have it fed, if nobody publishes. False: there is nothing for it."""
+        for supplier in tuple(self._suppliers) if self.inlet is None else ():
+            try:
+                if supplier.supply(self):
+                    break
+            except Exception:  # whatever is wrong with it, those who watch have no part in it
+                self.log.failure("a supplier of {name} failed", name=redacted(self.name))
+        return self.inlet is not None
 
     def close(self, reason: str) -> None:
         """End it at once, for its publisher and for all viewers."""
-        live, inlet = self.live, self.inlet
-        if inlet is not None:
-            self._stop(inlet)
-            inlet.publisher.displaced(reason)
+        if self.inlet is not None:
+            self._displace(self.inlet, reason)
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        if live:
-            self._tell_outlets(live=False)
+        self._tell_outlets(live=False)
         self.audience.close()
         self._leave_if_unneeded()
 
@@ -125,10 +157,9 @@ class LiveStream:
         """What went in and out so far."""
         window, audience = self.window, self.audience
         skew = window.skew()
-        state = "live" if self.inlet is not None else "grace" if self.live else "idle"
         return StreamMeter(
             name=self.name,
-            state=state,
+            state=self.state,
             viewers=len(audience.subscribers),
             lagging=audience.lagging,
             messages_in=window.head,
@@ -153,7 +184,7 @@ class LiveStream:
         takeover = self.settings.takeover
         if takeover == "any":
             return
-        if self.inlet is not None:
+        if self.inlet is not None and not self.supplied:
             if takeover != "same":
                 why = "is live already, and may not be taken over here"
             elif identity != self.inlet.identity:
@@ -172,23 +203,34 @@ class LiveStream:
         self._dropped += inlet.meter.dropped
         self.inlet = None
 
+    def _displace(self, inlet: Inlet, reason: str) -> None:
+        """Take it from its publisher, for good."""
+        self._stop(inlet)
+        inlet.publisher.displaced(reason)
+
     def _left(self, inlet: Inlet, release: bool) -> None:
         """An inlet's publisher has gone. Viewers may not notice, if it or another one returns."""
         self._dropped += inlet.meter.dropped
         self.inlet = None
         audience = self.audience
         audience.drain()
-        self._owner = None if release else (inlet.identity,)
-        if not self._needed:
-            self._forget()
-        if audience.busy or (self.settings.grace > 0 and (audience.subscribers or not release)):
-            self._grace = self._clock.callLater(self.settings.grace, self._over)
-        else:
+        if not inlet.publisher.stands_in:
+            self._owner = None if release else (inlet.identity,)
+            if not self._needed:
+                self._forget()
+            if audience.busy or (self.settings.grace > 0 and (audience.subscribers or not release)):
+                self._grace = self._clock.callLater(self.settings.grace, self._over)
+            if audience.subscribers and self.supply():
+                self._tell_outlets(live=False)
+                return
+        if self._grace is None:
             self._over()
 
     def _over(self) -> None:
         """The grace time is over, or there is none."""
         self._grace = self._owner = None
+        if self.inlet is not None:  # something stands in: only the name was kept
+            return
         self._tell_outlets(live=False)
         self.window.end()
         self.audience.over()
@@ -200,6 +242,9 @@ class LiveStream:
         return bool(self.audience.subscribers or self.window.takers)
 
     def _tell_outlets(self, *, live: bool) -> None:
+        if not live and not self._taken:
+            return
+        self._taken = live
         for outlet in tuple(self._outlets):
             try:
                 if live:
@@ -216,7 +261,11 @@ class LiveStream:
         self.timeline = Timeline(self.window.interval)
 
     def _leave_if_unneeded(self) -> None:
-        if not self.live and not self.audience.subscribers:
+        if self.audience.subscribers:
+            return
+        if self.inlet is not None and self.supplied:
+            self._displace(self.inlet, "nobody watches it")
+        if not self.live:
             self.audience.close()
             self.window.clear()  # what is in cycles waits for the garbage collector
             self._vanished(self)

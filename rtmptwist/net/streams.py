@@ -54,6 +54,8 @@ class NetStream(Protocol):
 class Publishing:
     """A client feeds a stream."""
 
+    stands_in = False
+
     def __init__(
         self,
         connection: ServerConnection,

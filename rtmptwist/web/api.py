@@ -194,7 +194,7 @@ class Api:
         found = [
             (application, stream)
             for application, stream in self._streams(query)
-            if query["name"] in (None, stream.name) and query["state"] in (None, _state(stream))
+            if query["name"] in (None, stream.name) and query["state"] in (None, stream.state)
         ]
         total, part = _page(call, found)
         items = [
@@ -357,10 +357,6 @@ def _paged(call: Call, total: int, items: Iterable[object]) -> object:
     }
 
 
-def _state(stream: LiveStream) -> str:
-    return "live" if stream.inlet is not None else "grace" if stream.live else "idle"
-
-
 def _wanted(connection: ServerConnection, query: Mapping[str, Any]) -> bool:
     application = connection.visitor.application if connection.visitor is not None else None
     host, name = (application.host, application.name) if application is not None else ("", "")
@@ -409,7 +405,9 @@ ROUTES: Final = (
             **PAGE,
             **_WHERE,
             "name": Parameter(words="Only of this name, in full."),
-            "state": Parameter(words="Only in this state.", choices=("live", "grace", "idle")),
+            "state": Parameter(
+                words="Only in this state.", choices=("live", "supplied", "grace", "idle")
+            ),
         },
     ),
     Route(

@@ -32,7 +32,7 @@ PREFIX: Final = "rtmptwist_"
 _APP: Final = ("vhost", "application")
 _BY: Final = (*_APP, "variant")
 _STREAM: Final = (*_APP, "stream")
-_STATES: Final = ("live", "grace", "idle")
+_STATES: Final = ("live", "supplied", "grace", "idle")
 
 
 def mount(app: Klein, house: House, operators: Operators, most_streams: int = 0) -> None:

@@ -90,8 +90,9 @@ def _nothing() -> None:
 class FakePublisher:
     """A publisher that remembers what it was told, and why it lost its inlet."""
 
-    def __init__(self, kind: str = "live") -> None:
+    def __init__(self, kind: str = "live", *, stands_in: bool = False) -> None:
         self.kind = kind
+        self.stands_in = stands_in
         self.reason = ""
         self.told: list[str] = []
 
