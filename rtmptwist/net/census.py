@@ -156,10 +156,10 @@ def _use(stream_id: int, stream: NetStream) -> UseMeter:
     )
 
 
-def publisher_of(stream: LiveStream) -> int | None:
+def publisher_of(stream: LiveStream) -> ServerConnection | None:
     """The connection that feeds a stream."""
     publisher = stream.inlet.publisher if stream.inlet is not None else None
-    return publisher.connection.id if isinstance(publisher, Publishing) else None
+    return publisher.connection if isinstance(publisher, Publishing) else None
 
 
 def viewers_of(stream: LiveStream) -> list[ServerConnection]:

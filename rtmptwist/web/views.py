@@ -84,7 +84,10 @@ class TrackView(TypedDict):
 
 
 class StreamView(TypedDict):
-    """A stream. Times in seconds, rates in bits or pictures per second."""
+    """
+    A stream. Times in seconds, rates in bits or pictures per second. `publisher`: the connection
+    that it comes by, `variant`: and how.
+    """
 
     id: str
     vhost: str
@@ -92,6 +95,7 @@ class StreamView(TypedDict):
     name: str
     state: str
     publisher: int | None
+    variant: str | None
     viewers: int
     lagging: int
     messages: int
@@ -237,14 +241,15 @@ def application_view(application: Application, meters: Iterable[StreamMeter]) ->
 
 def stream_view(house: House, application: Application, stream: LiveStream) -> StreamView:
     """One stream."""
-    meter = stream.meter
+    meter, publisher = stream.meter, publisher_of(stream)
     return {
         "id": house.census.stream_id(application, stream.name),
         "vhost": application.host,
         "application": application.name,
         "name": redacted(stream.name),
         "state": meter.state,
-        "publisher": publisher_of(stream),
+        "publisher": publisher.id if publisher is not None else None,
+        "variant": publisher.variant if publisher is not None else None,
         "viewers": meter.viewers,
         "lagging": meter.lagging,
         "messages": meter.messages_in,

@@ -56,7 +56,9 @@ def test_a_publisher_and_a_viewer() -> None:
     assert (plays.viewer.state, plays.viewer.first_frame) == ("flowing", 0.0)
     assert plays.bytes > publishes.bytes > 0
     stream = site.application.streams["show"]
-    assert publisher_of(stream) == one.id
+    source = publisher_of(stream)
+    assert source is not None
+    assert source.id == one.id
     assert [connection.id for connection in viewers_of(stream)] == [other.id]
     viewer.connection.abort()
     publisher.connection.abort()

@@ -53,7 +53,7 @@ def test_a_stream_its_publisher_and_its_viewer(manned: Manned) -> None:
     watched(manned)
     stream = only(manned, "streams")
     assert (stream["application"], stream["name"], stream["state"]) == ("live", "show", "live")
-    assert (stream["viewers"], stream["publisher"]) == (1, 1)
+    assert (stream["viewers"], stream["publisher"], stream["variant"]) == (1, 1, "rtmp")
     video, audio = stream["tracks"]
     assert (video["profile"], video["width"], video["height"]) == ("High", 320, 180)
     assert (audio["parameters"], video["sample_rate"]) == ("mp4a.40.2", None)
