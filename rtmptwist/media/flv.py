@@ -96,7 +96,7 @@ class FlvReader:
         buffer = bytes(self._waiting)
         position = 0
         if self._in_header:
-            position = _header_size(buffer)
+            position = header_size(buffer)
             if len(buffer) < position:
                 self._need = position
                 return tags
@@ -121,7 +121,15 @@ class FlvReader:
         return tags
 
 
-def _header_size(start: bytes) -> int:
+def header_size(start: bytes) -> int:
+    """
+    The size of a file's header, by its first nine bytes. The first tag's is four bytes behind.
+
+    Raises:
+        MediaError: it is none.
+    """
+    if len(start) < _HEADER.size:
+        raise MediaError(f"{len(start)} bytes (expected an FLV header of 9)")
     signature, version, _, size = _HEADER.unpack_from(start)
     if signature != b"FLV" or version != 1:
         raise MediaError(f"{start[:4]!r} (expected FLV and version 1)")

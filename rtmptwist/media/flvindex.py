@@ -45,7 +45,8 @@ _TAG: Final = 11
 _AROUND: Final = _TAG + 4
 "and with the size behind it."
 
-_KNOWN: Final = frozenset({AUDIO, VIDEO, SCRIPT, SCRIPT_AMF3})
+KNOWN: Final = frozenset({AUDIO, VIDEO, SCRIPT, SCRIPT_AMF3})
+"Types of tags."
 
 
 class Place(NamedTuple):
@@ -106,14 +107,16 @@ class Facts:
     keyframes: KeyFrames = field(default_factory=KeyFrames)
 
 
-def walk(read: Read, size: int) -> Iterator[Place]:
+def walk(
+    read: Read, size: int, position: int = FLV_START, *, linked: bool = True
+) -> Iterator[Place]:
     """
-    Go over all whole tags of a file of `size` bytes that begins as we write them.
+    Go over all whole tags of a file of `size` bytes, from the one at `position` on: by default the
+    first one of files that begin as we write them.
 
     Stops where the next tag is not whole, or what is there is no tag: each must be of a known type
-    and have its size behind it, as in all files that are written tag by tag.
+    and have its size behind it, as in all files that are written tag by tag; unless not `linked`.
     """
-    position = FLV_START
     start, block = 0, b""
     while position + _AROUND <= size:
         offset = position - 4 - start
@@ -125,7 +128,9 @@ def walk(read: Read, size: int) -> Iterator[Place]:
         _, type_and_size, time = _HEAD.unpack_from(block, offset)
         kind, length = type_and_size >> 24, type_and_size & 0xFFFFFF
         end = position + _AROUND + length
-        if kind not in _KNOWN or end > size or _behind(read, block, start, end) != _TAG + length:
+        if kind not in KNOWN or end > size:
+            return
+        if linked and _behind(read, block, start, end) != _TAG + length:
             return
         data = offset + 4 + _TAG
         head = block[data : data + min(length, _PEEK)]
@@ -145,7 +150,7 @@ def is_cut(read: Read, end: int, size: int) -> bool:
     if rest < _AROUND or end < FLV_START:
         return True
     (type_and_size,) = _SIZE.unpack(read(end, 4))
-    return type_and_size >> 24 in _KNOWN and (type_and_size & 0xFFFFFF) + _AROUND > rest
+    return type_and_size >> 24 in KNOWN and (type_and_size & 0xFFFFFF) + _AROUND > rest
 
 
 def _behind(read: Read, block: bytes, start: int, end: int) -> int:
