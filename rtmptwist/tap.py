@@ -14,7 +14,7 @@ from twisted.python import usage
 
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
-from rtmptwist.jsonlog import observer
+from rtmptwist.logs import json_of, observer, text_of
 
 
 class Options(usage.Options):
@@ -79,13 +79,12 @@ def makeService(options: Options) -> IService:
     from rtmptwist.site import SiteError
 
     twistd: Any = options.parent
-    # an operator's own --logger has precedence, and syslog has a form of its own
-    json = options.config.server.log == "json" and twistd is not None and not twistd["syslog"]
-    parent = Top(observer(twistd, reactor) if json else None)
     try:
         server = make_service(options.config, reactor)
     except SiteError as error:
         raise SystemExit(f"twistd rtmp: the configuration cannot be used:\n{error}") from error
+    form = json_of if options.config.server.log == "json" else text_of
+    parent = Top(observer(twistd, reactor, form) if twistd is not None else None)
     server.setServiceParent(parent)
     CleanExit(reactor, server.site.drain).setServiceParent(parent)
     Hangup(reactor, server.reloading.begin).setServiceParent(parent)

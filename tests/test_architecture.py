@@ -37,8 +37,8 @@ ROOMS: dict[str, set[str]] = {
     "site": EDGES | UPPER | {"plugins", "config", "rules", "doors"},
     "reload": {"live", "net", "web", "config", "site"},
     "service": EDGES | UPPER | {"plugins", "config", "site", "reload"},
-    "jsonlog": set(),
-    "tap": {"service", "site", "config", "jsonlog"},
+    "logs": set(),
+    "tap": {"service", "site", "config", "logs"},
     "cli": {"auth"},
     "__main__": {"cli"},
 }
