@@ -31,6 +31,7 @@ from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.tls import in_words
+from rtmptwist.net.trail import in_short, longer
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.verification import Verification
@@ -64,6 +65,9 @@ class ServerConnection(Protocol):
     """One RTMP connection of a client, whatever carries its bytes."""
 
     log = Logger()
+
+    trail = b""
+    "Its last protocol events (`net.trail`)."
 
     def __init__(
         self,
@@ -326,6 +330,8 @@ class ServerConnection(Protocol):
 
     def send(self) -> None:
         """Hand over what the session has to say, in one write."""
+        if self.session.said is not None:
+            self._record()
         data = self.session.data_to_send()
         if data and not self.writer.write(data) and self.writer.waiting > self.care.waiting_size:
             self.abort(f"{self.writer.waiting} bytes wait for a peer that does not read")
@@ -452,14 +458,31 @@ class ServerConnection(Protocol):
         """Read and decide nothing any more."""
         due = self.session.deciding
         self.session.close()
-        self._reason = self._reason or reason
+        if not self._reason:
+            self._reason = reason
+            if not self._lost:
+                self._record(reason)
         self.mind_transport()
         if due and self._turn is not None:
             self._turn.cancel()
 
     def _broken(self, error: RemoteProtocolError) -> None:
-        self.log.warn("{peer}: {error}", peer=self.peer, error=str(error))
+        if self.session.said is not None:
+            self._record()
+        before = in_short(self.trail)
+        self.log.warn(
+            "{peer}: {error}{before}",
+            peer=self.peer,
+            error=str(error),
+            before=before and f"; before that: {before}",
+        )
         self._finish(str(error), None, self.writer.close)
+
+    def _record(self, *words: str) -> None:
+        """Go on with the trail."""
+        said, self.session.said = self.session.said or [], None
+        seconds = self.clock.seconds() - self.since
+        self.trail = longer(self.trail, seconds, [*said, *words])
 
     # --------------------------------------------------------------- figures
 

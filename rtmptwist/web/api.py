@@ -219,7 +219,7 @@ class Api:
 
     async def connection(self, call: Call) -> object:
         """One connection."""
-        return views.connection_view(self.house, measure(self._connection(call)))
+        return views.one_connection_view(self.house, self._connection(call))
 
     async def _connections_page(self, call: Call, found: list[ServerConnection]) -> object:
         total, part = _page(call, found)
@@ -452,9 +452,9 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="connections/<number>",
-        words="One connection",
+        words="One connection, with its last protocol events",
         handle=Api.connection,
-        shows=views.ConnectionView,
+        shows=views.OneConnectionView,
     ),
     Route(
         method="POST",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from rtmptwist import __version__
 from rtmptwist.auth.bans import Ban
@@ -18,8 +18,12 @@ from rtmptwist.live.meters import Speed, StreamMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.details import Details
-from rtmptwist.net.census import ConnectionMeter, UseMeter, publisher_of
+from rtmptwist.net.census import ConnectionMeter, UseMeter, measure, publisher_of
+from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.trail import HERE, RECEIVED, SENT, Step, steps
 from rtmptwist.web.house import House
+
+_WAYS: Final = {RECEIVED: "received", SENT: "sent", HERE: "here"}
 
 
 class RateView(TypedDict):
@@ -158,6 +162,21 @@ class ConnectionView(TypedDict):
     round_trip: float | None
     retransmitted: int | None
     uses: list[UseView]
+
+
+class StepView(TypedDict):
+    """A protocol event of a connection. `way`: `received`, `sent`, or `here`, by the server."""
+
+    number: int
+    time: str
+    way: str
+    words: str
+
+
+class OneConnectionView(ConnectionView):
+    """A connection, with its last protocol events."""
+
+    steps: list[StepView]
 
 
 class ReloadView(TypedDict):
@@ -310,6 +329,22 @@ def connection_view(house: House, meter: ConnectionMeter) -> ConnectionView:
         "round_trip": tcp.round_trip if tcp is not None else None,
         "retransmitted": tcp.retransmitted if tcp is not None else None,
         "uses": [_use_view(house, use) for use in meter.uses],
+    }
+
+
+def one_connection_view(house: House, connection: ServerConnection) -> OneConnectionView:
+    """One connection, and what it did last."""
+    past = [step_view(connection.since, step) for step in steps(connection.trail)]
+    return {**connection_view(house, measure(connection)), "steps": past}
+
+
+def step_view(since: float, step: Step) -> StepView:
+    """One event of a connection that is there `since` then."""
+    return {
+        "number": step.number,
+        "time": when(since + step.seconds),
+        "way": _WAYS[step.way],
+        "words": step.words,
     }
 
 

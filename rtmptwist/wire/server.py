@@ -40,7 +40,14 @@ from rtmptwist.wire.events import (
 from rtmptwist.wire.handshake import ServerHandshake
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message
-from rtmptwist.wire.session import COMMAND_CHUNKS, DEFAULT_WINDOW, STREAM_CHUNKS, Session, State
+from rtmptwist.wire.session import (
+    COMMAND_CHUNKS,
+    DEFAULT_WINDOW,
+    STREAM_CHUNKS,
+    Said,
+    Session,
+    State,
+)
 from rtmptwist.wire.status import Status, StatusCode
 
 SERVER_VERSION: Final = "FMS/3,5,7,7009"
@@ -54,6 +61,10 @@ _CAPS_EX: Final = 2 | 4 | 8
 
 _FORWARD: Final = 4
 "Any FourCC can be forwarded (Enhanced RTMP v2, FourCcInfoMask)."
+
+
+_SAID: Final = 32
+"Of what is said that are kept at least: one read can contain thousands of control messages."
 
 
 class _Use(Enum):
@@ -76,6 +87,9 @@ class _NetStream:
 
 class ServerSession(Session):
     """One client's connection. Decisions are answered by `accept`, `result` or `refuse`."""
+
+    said: list[Said] | None = None
+    "The newest of what either side said; whoever takes them leaves None here."
 
     def __init__(
         self,
@@ -146,6 +160,7 @@ class ServerSession(Session):
 
     def status(self, stream_id: int, status: Status) -> None:
         """Send an onStatus on a stream, or with `stream_id` 0 about the connection."""
+        self._remember(status)
         command = Command("onStatus", 0.0, None, (status.info(),), stream_id)
         self.send(command.message(), STREAM_CHUNKS if stream_id else COMMAND_CHUNKS)
 
@@ -187,12 +202,22 @@ class ServerSession(Session):
 
     # -------------------------------------------------------------- commands
 
+    def _remember(self, said: Said) -> None:
+        if self.said is None:
+            self.said = [said]
+            return
+        if len(self.said) >= 2 * _SAID:
+            del self.said[:_SAID]
+        self.said.append(said)
+
     def _command(self, command: Command, message: Message) -> None:
         if self.state is State.HANDSHAKEN and command.name != "connect":
+            self._remember(command)
             raise RemoteProtocolError(f"{command.name[:64]!r} before a connect was accepted")
         if self._verifying and (self._held or command.name == "play"):
             self._held.append(message)
             return
+        self._remember(command)
         answer = _COMMANDS.get(command.name)
         if answer is not None:
             answer(self, command)
@@ -245,6 +270,7 @@ class ServerSession(Session):
             StatusCode.CONNECT_SUCCESS, "Connected.", {"objectEncoding": encoding, **_enhanced()}
         )
         answer = Command("_result", event.transaction_id, properties, (success.info(),))
+        self._remember(success)
         self.send(answer.message(), COMMAND_CHUNKS)
 
     def _spoils_chunk_size(self, event: Connect) -> bool:
@@ -442,6 +468,7 @@ class ServerSession(Session):
 
     def _error(self, transaction_id: float, status: Status) -> None:
         if transaction_id:
+            self._remember(status)
             command = Command("_error", transaction_id, None, (status.info(),))
             self.send(command.message(), COMMAND_CHUNKS)
 

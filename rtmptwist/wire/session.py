@@ -61,6 +61,7 @@ from rtmptwist.wire.events import (
 from rtmptwist.wire.handshake import CipherPair, HandshakeKind
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
+from rtmptwist.wire.status import Status
 
 CONTROL_CHUNKS: Final = 2
 COMMAND_CHUNKS: Final = 3
@@ -129,6 +130,12 @@ _MEDIA: Final = frozenset({8, 9, 15, 18})
 "Message types that are passed on as they are: audio, video, data."
 
 _NOTHING: Final[frozenset[int]] = frozenset()
+
+Said = Command | ControlEvent | Status | Handshaken
+"What is worth a record: all that comes but media, and the statuses that are sent."
+
+_UNREMARKABLE: Final = (Acknowledgement, PingRequest, PingResponse)
+"Come all the time, and would displace all else."
 
 
 class Handshake(Protocol):
@@ -265,14 +272,19 @@ class Session(ABC):
         self.swf_key = handshake.swf_key
         rest = handshake.rest
         self.bytes_received = len(rest)
+        event = Handshaken(handshake.kind, handshake.ciphers)
+        self._remember(event)
         self._waiting.extend(self._decoder.feed(rest))
-        return [Handshaken(handshake.kind, handshake.ciphers)]
+        return [event]
 
     def _emit(self, event: Event) -> None:
         if type(event) not in _ALLOWED[self.state]:
             name = type(event).__name__
             raise RemoteProtocolError(f"{name} is not allowed while {self.state.name.lower()}")
         self._events.append(event)
+
+    def _remember(self, said: Said) -> None:  # noqa: B027 - nobody asks a client's session
+        """Either side said something, which the owner of a server's session may want to record."""
 
     # ------------------------------------------------------------- dispatch
 
@@ -310,6 +322,8 @@ class Session(ABC):
 
     def _control_message(self, message: Message) -> None:
         event = control.parse(message)
+        if not isinstance(event, _UNREMARKABLE):
+            self._remember(event)
         match event:
             case Acknowledgement():
                 self.acknowledged = event.sequence

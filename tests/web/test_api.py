@@ -74,6 +74,16 @@ def test_a_stream_its_publisher_and_its_viewer(manned: Manned) -> None:
     )
     assert publisher["uses"][0]["bytes"] == stream["bytes_in"]
     assert publisher["uses"][0]["state"] is None
+    assert publisher["steps"][0] == {
+        "number": 1,
+        "time": publisher["since"],
+        "way": "here",
+        "words": "handshake digest",
+    }
+    assert (publisher["steps"][-1]["way"], publisher["steps"][-1]["words"]) == (
+        "sent",
+        "NetStream.Publish.Start",
+    )
     application = manned.ask("GET", "applications/live")[1]
     for name in ("bytes_in", "bytes_out", "viewers", "bitrate_in"):
         assert application[name] == stream[name]
