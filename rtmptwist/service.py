@@ -248,6 +248,7 @@ class Farewell(Service):
         return farewell.addCallback(self._show_out)
 
     def _show_out(self, _: object) -> Deferred[Any]:
+        self._site.events.close()
         for visitor in self._site.visitors():
             visitor.leave()
         # last of all: what has ended just now is still to be told

@@ -59,6 +59,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.plugins import Outlets, Services, check_outlet
 from rtmptwist.rules import RuleBook, limits_of
+from rtmptwist.web.events import Broadcast
 from rtmptwist.wire.swf import Swf
 
 FIXED: Final = ("state", "gather", "log", "disk_threads")
@@ -206,6 +207,7 @@ class Site:
         "Those of before too: they are still to hear the end of what they agreed to."
 
         self.hooks = Hooks(self._hooks.values())
+        self.events = Broadcast(self)
         self.files: list[SecretFile[Any]] = []
         "With secrets; to be watched. Those of before too: what runs may depend on them."
 

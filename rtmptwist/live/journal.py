@@ -46,12 +46,12 @@ class EventKind(StrEnum):
     "The server is about to stop."
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Event:
     """One of them. Nobody changes it; frozen it would take three times as long to make."""
 
     number: int
-    "From 1, each one more than the last."
+    "Each one more than the last."
 
     time: float
     "Seconds since the epoch."
@@ -96,8 +96,11 @@ class Journal:
         self.listeners: list[Callable[[Event], None]] = []
         "Each is called with every event, in the middle of what happens: it only takes note."
 
-        self.last = 0
-        "Number of the newest event; 0: nothing happened yet."
+        self.begin = self.last = int(clock.seconds() * 1000)
+        """
+        Numbers of the newest event, and of none: the milliseconds of the epoch at the start. So
+        those of one process are greater than all of the processes before it.
+        """
 
         self._clock = clock
         self._ring: deque[Event] = deque(maxlen=KEPT)

@@ -186,7 +186,11 @@ class Census:
 
     def stream_id(self, application: Application, name: str) -> str:
         """What a stream is called where its name must not be told; the same while we run."""
-        words = f"{application.host}\n{application.name}\n{name}".encode()
+        return self.name_id(application.host, application.name, name)
+
+    def name_id(self, host: str, application: str, name: str) -> str:
+        """The same by the names of all three."""
+        words = f"{host}\n{application}\n{name}".encode()
         return hmac.digest(self._secret, words, "sha256").hex()[:16]
 
     def sweep(self, now: float) -> None:

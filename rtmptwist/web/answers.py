@@ -50,14 +50,22 @@ def answer(
 ) -> bytes:
     """Set status and headers; return the body."""
     request.setResponseCode(status)
-    headers = request.responseHeaders
-    if status is not HTTPStatus.NO_CONTENT:
-        headers.setRawHeaders("Content-Type", [content_type])
-        headers.setRawHeaders("Content-Length", [str(len(body))])
-    headers.setRawHeaders("Cache-Control", ["no-store"])
-    headers.setRawHeaders("X-Content-Type-Options", ["nosniff"])
-    headers.setRawHeaders("Content-Security-Policy", ["default-src 'none'"])
+    if status is HTTPStatus.NO_CONTENT:
+        headers(request)
+    else:
+        headers(request, content_type)
+        request.responseHeaders.setRawHeaders("Content-Length", [str(len(body))])
     return body
+
+
+def headers(request: Request, content_type: str = "") -> None:
+    """Set those that every answer has."""
+    said = request.responseHeaders
+    if content_type:
+        said.setRawHeaders("Content-Type", [content_type])
+    said.setRawHeaders("Cache-Control", ["no-store"])
+    said.setRawHeaders("X-Content-Type-Options", ["nosniff"])
+    said.setRawHeaders("Content-Security-Policy", ["default-src 'none'"])
 
 
 def as_json(request: Request, value: object, status: HTTPStatus = HTTPStatus.OK) -> bytes:

@@ -29,7 +29,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.census import measure, viewers_of
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.web import views
+from rtmptwist.web import events, views
 from rtmptwist.web.answers import (
     Problem,
     admitted,
@@ -69,6 +69,7 @@ _REASON: Final = {
 class Call:
     """One request, checked."""
 
+    request: Request
     operator: str
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -90,6 +91,9 @@ class Route:
 
     paged: bool = False
     "As a page of those."
+
+    tells: Mapping[str, type] = field(default_factory=dict)
+    "Answered by Server-Sent Events, whose data this is: it does not end by itself."
 
     query: Mapping[str, Parameter] = field(default_factory=dict)
     body: Mapping[str, Parameter] | None = None
@@ -134,7 +138,9 @@ class Api:
             body = read_body(body_of(request), route.body)
         elif route.method != "GET":
             check_change(request)
-        shown = await route.handle(self, Call(operator, path, query, body))
+        shown = await route.handle(self, Call(request, operator, path, query, body))
+        if route.tells:
+            return b""
         if route.shows is None:
             return answer(request, b"", "application/json", route.status)
         return as_json(request, shown, route.status)
@@ -155,6 +161,11 @@ class Api:
         self.log.info(f"operator {{operator}} {words}", operator=call.operator, **fields)
 
     # ---------------------------------------------------------------- looking
+
+    async def events(self, call: Call) -> object:
+        """What happens."""
+        await self.house.events.serve(call.request, call.query)
+        return None
 
     async def server(self, call: Call) -> object:  # noqa: ARG002 - as all
         """The server as a whole."""
@@ -376,6 +387,14 @@ ROUTES: Final = (
         words="The server as a whole",
         handle=Api.server,
         shows=views.ServerView,
+    ),
+    Route(
+        method="GET",
+        path="events",
+        words="What happens, as it happens",
+        handle=Api.events,
+        tells=events.TELLS,
+        query=events.QUERY,
     ),
     Route(
         method="GET",

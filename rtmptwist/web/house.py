@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -12,6 +12,9 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.net.census import Census
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
+
+if TYPE_CHECKING:
+    from rtmptwist.web.events import Broadcast
 
 
 class ReloadError(Exception):
@@ -43,6 +46,10 @@ class House(Protocol):
     @property
     def census(self) -> Census:
         """These in figures."""
+
+    @property
+    def events(self) -> Broadcast:
+        """To whom all that happens is told."""
 
     @property
     def bans(self) -> BanFile:

@@ -107,6 +107,12 @@ def _server(house: House) -> Iterator[Metric]:
     opened = _counter("tunnels_opened", "RTMPT tunnels opened.")
     opened.add_metric([], sum(tunnels.meter.opened for tunnels in house.tunnels))
     yield opened
+    listening = _gauge("event_clients", "Clients that listen to events.")
+    listening.add_metric([], len(house.events.clients))
+    yield listening
+    cut = _counter("event_clients_cut", "Clients of events that were cut off, for they read none.")
+    cut.add_metric([], house.events.cut)
+    yield cut
     tunnels_now = _gauge("tunnels", "RTMPT tunnels that are open.")
     tunnels_now.add_metric([], sum(map(len, house.tunnels)))
     yield tunnels_now

@@ -15,6 +15,9 @@ from rtmptwist.web.parameters import Parameter
 if TYPE_CHECKING:
     from rtmptwist.web.api import Route
 
+ENDLESS: Final = "endless"
+"The tag of what goes on until the client leaves."
+
 _PLAIN: Final = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _PROBLEM: Final = {
     "type": "object",
@@ -48,12 +51,22 @@ _MEANT: Final = {
     "schema": {"type": "string"},
 }
 
+_READ_LAST: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The `id` of the last event that was read: those after it come first.",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
+}
+
 
 def document(routes: Iterable[Route], prefix: str) -> dict[str, Any]:
     """All of it."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
+        for shown in route.tells.values():
+            _schema(shown, schemas)
         path = "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, schemas)
     return {
@@ -89,17 +102,22 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "description": parameter.words,
             "required": parameter.required,
             "schema": parameter.schema,
+            **({"style": "form", "explode": False} if parameter.many else {}),
         }
         for name, parameter in route.query.items()
     ]
     if route.method != "GET":
         parameters.append(_MEANT)
+    if route.tells:
+        parameters.append(_READ_LAST)
     operation: dict[str, Any] = {
         "summary": route.words,
         "operationId": route.handle.__name__,
         "parameters": parameters,
         "responses": {str(route.status.value): _response(route, schemas), **_ERRORS},
     }
+    if route.tells:
+        operation["tags"] = [ENDLESS]
     if route.body is not None:
         schema = _object(route.body)
         operation["requestBody"] = {
@@ -119,6 +137,14 @@ def _response(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             properties |= dict.fromkeys(("total", "offset", "limit"), count)
             schema = {"type": "object", "properties": properties, "required": [*properties]}
         response["content"] = {"application/json": {"schema": schema}}
+    if route.tells:
+        names = ", ".join(
+            f"{shown.__name__.removesuffix('View')} ({kinds})"
+            for kinds, shown in route.tells.items()
+        )
+        words = f"Server-Sent Events; data is JSON in one line, by the event's name: {names}."
+        text = {"type": "string", "description": words}
+        response["content"] = {"text/event-stream": {"schema": text}}
     return response
 
 

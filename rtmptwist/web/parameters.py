@@ -30,6 +30,9 @@ class Parameter:
     default: Any = None
     choices: tuple[str, ...] = ()
 
+    many: bool = False
+    "Any number of the choices, each once, with commas between them."
+
     least: float = 0
     "A number, or characters of a text."
 
@@ -39,6 +42,9 @@ class Parameter:
     def schema(self) -> dict[str, Any]:
         """As JSON Schema."""
         schema: dict[str, Any] = {"type": self.kind}
+        if self.many:
+            items = {"type": self.kind, "enum": [*self.choices]}
+            return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
         if self.choices:
             schema["enum"] = list(self.choices)
         elif self.kind == "string":
@@ -56,6 +62,8 @@ class Parameter:
         Raises:
             Problem: it is not.
         """
+        if self.many:
+            return self._check_many(name, value)
         if self.kind == "string":
             self._check_text(name, value)
             return value
@@ -75,11 +83,20 @@ class Parameter:
         Raises:
             Problem: as `check`.
         """
+        if self.many:
+            return self.check(name, text.split(","))
         if self.kind == "string":
             return self.check(name, text)
         if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", text):
             raise _wrong(name, f"expected {_NAMES[self.kind]}")
         return self.check(name, float(text) if "." in text else int(text))
+
+    def _check_many(self, name: str, value: object) -> list[str]:
+        if not isinstance(value, list) or not {*value} <= {*self.choices}:
+            raise _wrong(name, f"expected some of {', '.join(self.choices)}")
+        if len({*value}) < len(value):
+            raise _wrong(name, "expected each once")
+        return value
 
     def _check_text(self, name: str, value: object) -> None:
         if not isinstance(value, str):

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 
 from rtmptwist.web.api import PREFIX, ROUTES
-from rtmptwist.web.openapi import document
+from rtmptwist.web.openapi import ENDLESS, document
 from tests.interop.test_operation import ADMIN, forever
 from tests.support.programs import LISTENER, PATIENCE, Site, programs, serve
 
@@ -31,15 +31,19 @@ to be banned.
 DRAIN = "/drain"
 "Ends the server, which is not what the requests after it want: test_drain has it."
 
-SCHEMA = schemathesis.openapi.from_dict(
-    DOCUMENT,
-    config=schemathesis.Config.from_dict(
-        {
-            "phases": {"coverage": {"unexpected-methods": METHODS}},
-            "checks": {"positive_data_acceptance": {"expected-statuses": ALLOWED}},
-        }
-    ),
-).exclude(path=DRAIN)
+SCHEMA = (
+    schemathesis.openapi.from_dict(
+        DOCUMENT,
+        config=schemathesis.Config.from_dict(
+            {
+                "phases": {"coverage": {"unexpected-methods": METHODS}},
+                "checks": {"positive_data_acceptance": {"expected-statuses": ALLOWED}},
+            }
+        ),
+    )
+    .exclude(path=DRAIN)
+    .exclude(tag=ENDLESS)
+)
 
 
 @pytest.fixture(scope="module")

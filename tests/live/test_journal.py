@@ -23,10 +23,19 @@ def test_nothing_happened_yet() -> None:
     assert empty.since(0) == (0, [])
 
 
-def test_an_event_says_when_what_and_who() -> None:
+def test_numbers_go_on_rising_when_the_server_starts_anew() -> None:
     clock = Clock()
     clock.advance(12.5)
     made = Journal(clock)
+    made.note(EventKind.DRAIN, "the server stops")
+    _, (event,) = made.since(7)
+    assert (made.begin, event.number) == (12_500, 12_501)
+
+
+def test_an_event_says_when_what_and_who() -> None:
+    clock = Clock()
+    made = Journal(clock)
+    clock.advance(12.5)
     made.note(
         EventKind.PUBLISH,
         "publishes as anyone",

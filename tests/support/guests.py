@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from rtmptwist.amf.values import Value
-from rtmptwist.config.convert import ANYONE
+from rtmptwist.config.convert import ANYONE, Login
 from rtmptwist.config.schema import App, Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry
@@ -304,11 +304,13 @@ async def serving(
     scheme: str = "rtmp",
     serve: Iterable[str] = (),
     certificate: Path | None = None,
+    api: bool = False,
 ) -> AsyncIterator[Host]:
     """
     Serve these applications, on a port of its own, for as long as the block lasts.
 
-    Guests speak `scheme`, which is all that is served unless `serve` says more.
+    Guests speak `scheme`, which is all that is served unless `serve` says more. `api`: to operators
+    on this machine, if `http` is.
     """
     served = {app.name: app for app in apps or (live(),)}
     listener = Listener(
@@ -316,6 +318,7 @@ async def serving(
         endpoint=("tcp:0:interface=127.0.0.1",),
         serve=frozenset(serve) or frozenset({scheme}),
         certificate=certificate,
+        api=(Login("loopback"),) if api else None,
     )
     config = Config(
         path=Path("test.ini"),

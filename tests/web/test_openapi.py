@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from rtmptwist.live.journal import EventKind
 from rtmptwist.web.api import PREFIX, ROUTES
-from rtmptwist.web.openapi import document
+from rtmptwist.web.openapi import ENDLESS, document
 
 DOCUMENT = document(ROUTES, PREFIX)
 
@@ -35,3 +36,20 @@ def test_a_body_is_described() -> None:
     assert body["schema"]["properties"]["kind"]["enum"] == ["address", "account"]
     assert "default" not in body["schema"]["properties"]["seconds"]
     assert json.dumps(DOCUMENT)
+
+
+def test_events_are_described() -> None:
+    events = DOCUMENT["paths"]["/events"]["get"]
+    assert events["tags"] == [ENDLESS]
+    (content,) = events["responses"]["200"]["content"].items()
+    assert content[0] == "text/event-stream"
+    assert "connect" in content[1]["schema"]["description"]
+    kinds, *_, last = events["parameters"]
+    assert (kinds["name"], kinds["style"], kinds["explode"]) == ("kinds", "form", False)
+    assert kinds["schema"]["items"]["enum"] == list(EventKind)
+    assert last["name"] == "Last-Event-ID"
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["Gap"]["properties"] == {"missed": {"type": ["integer", "null"]}}
+    assert schemas["Statistics"]["properties"]["streams"]["items"] == {
+        "$ref": "#/components/schemas/Glance"
+    }

@@ -1,0 +1,416 @@
+"""
+`GET /api/v1/events`: what happens, to those who keep the connection open (Server-Sent Events).
+
+Each has its number as `id`, its kind as `event`, and one line of JSON (`EventView`) as `data`.
+Whoever comes back with `Last-Event-ID` reads on from there; what is not kept any more is told as an
+event `gap`. What is told beside the journal, `statistics`, has no number.
+
+A client is a cursor into the journal, and costs nothing while it does not read: nothing is written
+for it until the kernel has taken all that was. So no more than one `PART` and one `statistics` wait
+for any of them, 200 KB, and who goes on not reading is cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+from weakref import WeakKeyDictionary
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from rtmptwist.live.journal import Event, EventKind
+from rtmptwist.net.listen import host_of
+from rtmptwist.web.answers import Problem, headers
+from rtmptwist.web.parameters import Parameter
+from rtmptwist.web.statistics import StatisticsView, statistics
+from rtmptwist.web.views import when
+
+if TYPE_CHECKING:
+    from rtmptwist.web.house import House
+
+MOST: Final = 50
+"Clients at once: operators and their programs. All of them together take 5 % of a core in a storm."
+
+GATHER: Final = 0.05
+"Seconds that events wait for others, so that a storm of them is not a storm of writes."
+
+PART: Final = 100
+"Events in one write: 1 ms of work, at most 120 KB."
+
+LOOK: Final = 1.0
+"Seconds between two looks at all clients, and two statistics."
+
+HEARTBEAT: Final = 15.0
+"Seconds of silence at most: proxies and browsers give up after 30 or 60."
+
+STALL: Final = 30.0
+"Seconds after which a client that takes nothing is cut off: it has lost 20 to 30 statistics."
+
+RENEWAL: Final = 3600.0
+"""
+Seconds after which a client has to come back. Browsers do so by themselves; who may not look at
+this server any more, for a login was withdrawn, is not let in again.
+"""
+
+QUERY: Final = {
+    "kinds": Parameter(
+        words="Only of these kinds, with commas between them; `gap` is always told.",
+        choices=tuple(EventKind),
+        many=True,
+    ),
+    "vhost": Parameter(words="Only of this virtual host; empty: of the one without a name."),
+    "application": Parameter(words="Only of this application, or of none."),
+    "statistics": Parameter(
+        words="`true`: also, each second, an event `statistics`.",
+        choices=("true", "false"),
+        default="false",
+    ),
+}
+
+_FOREVER: Final = 1 << 62
+_HEAD: Final = b"retry: 1000\nid: %d\n\n"
+_STILL_HERE: Final = b": nothing new\nid: %d\n\n"
+
+
+class EventView(TypedDict):
+    """Something that happened. Null: it has none, or is about none."""
+
+    number: int
+    time: str
+    kind: str
+    words: str
+    connection: int | None
+    peer: str | None
+    variant: str | None
+    vhost: str | None
+    application: str | None
+    stream: str | None
+    name: str | None
+    code: str | None
+    turn: str | None
+
+
+class GapView(TypedDict):
+    """Events were missed, so many; null: those of before a restart, which nobody has counted."""
+
+    missed: int | None
+
+
+TELLS: Final = {
+    ", ".join(EventKind): EventView,
+    "gap": GapView,
+    "statistics": StatisticsView,
+}
+"The data of each kind of event."
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events somebody wants. None: whatever it is."""
+
+    kinds: frozenset[str] | None = None
+    vhost: str | None = None
+    application: str | None = None
+
+    def wants(self, event: Event) -> bool:
+        """What is about no application is about all of them."""
+        return (self.kinds is None or event.kind in self.kinds) and (
+            not event.application
+            or (self.vhost in (None, event.vhost) and self.application in (None, event.application))
+        )
+
+
+@implementer(IPushProducer)
+class Client:
+    """Somebody who listens."""
+
+    def __init__(
+        self,
+        request: Request,
+        wanted: Filter,
+        cursor: int,
+        now: float,
+        awake: Callable[[], None],
+    ) -> None:
+        """`awake` is called when it reads on."""
+        self.wanted = wanted
+        self.cursor = cursor
+        "Number of the last event that it was told, or did not want."
+
+        self.statistics = False
+        self.since = self.told = now
+        "When it came, and when something was last written for it."
+
+        self.paused: float | None = None
+        "Since when it does not take what was written; None: it does."
+
+        self.until = _FOREVER
+        "Number of the event after which it has to come back."
+
+        self.over: Deferred[None] = Deferred()
+        self._request = request
+        self._awake = awake
+        self.peer = host_of(request.getClientAddress())
+
+    def write(self, data: bytes, now: float) -> None:
+        """Not while `paused`."""
+        self.told = now
+        self._request.write(data)
+
+    def end(self) -> None:
+        """That was all; harmless if it has ended already."""
+        if not self.over.called:
+            self.over.callback(None)
+
+    def cut(self) -> None:
+        """It does not read anyway."""
+        transport: Any = self._request.transport
+        transport.abortConnection()
+        self.end()
+
+    def pauseProducing(self) -> None:
+        """Twisted: the kernel does not take everything."""
+        self.paused = self.told
+
+    def resumeProducing(self) -> None:
+        """Twisted: it has."""
+        self.paused = None
+        self._awake()
+
+    def stopProducing(self) -> None:
+        """Twisted: the connection is lost, which the request hears as well."""
+
+
+class Broadcast:
+    """All who listen, at whichever port."""
+
+    log = Logger()
+
+    def __init__(self, house: House) -> None:
+        self.clients: dict[Client, None] = {}
+        self.cut = 0
+        "Clients that were cut off, for they did not read."
+
+        self._house = house
+        self._journal = house.registry.journal
+        self._encoded: WeakKeyDictionary[Event, bytes] = WeakKeyDictionary()
+        "Those that the journal still has."
+
+        self._flushing: IDelayedCall | None = None
+        self._looking: IDelayedCall | None = None
+        self._counting: Deferred[None] | None = None
+        "Statistics in the making."
+
+    async def serve(self, request: Request, query: Mapping[str, Any]) -> None:
+        """
+        Tell somebody, until either leaves.
+
+        Raises:
+            Problem: there are too many already, or what it read last is no number of ours.
+        """
+        cursor, known = self._begin(request.requestHeaders.getRawHeaders("Last-Event-ID", [""])[-1])
+        if len(self.clients) >= MOST:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{MOST} clients listen to events already, which is as many as may be.",
+                {"Retry-After": ["10"]},
+            )
+        kinds = query["kinds"]
+        wanted = Filter(
+            None if kinds is None else frozenset(kinds), query["vhost"], query["application"]
+        )
+        headers(request, "text/event-stream")
+        request.responseHeaders.setRawHeaders("X-Accel-Buffering", ["no"])  # nginx keeps it else
+        unknown: GapView = {"missed": None}
+        request.write(_HEAD % cursor + (b"" if known else _frame("gap", unknown)))
+        if request.method == b"HEAD":
+            return
+        now = self._house.reactor.seconds()
+        client = Client(request, wanted, cursor, now, self._flush_after)
+        client.statistics = query["statistics"] == "true"
+        await self._keep(client, request)
+
+    async def _keep(self, client: Client, request: Request) -> None:
+        self._join(client)
+        request.registerProducer(client, True)
+        try:
+            await client.over
+        except CancelledError:  # the connection is lost
+            pass
+        else:
+            request.unregisterProducer()
+        finally:
+            self._leave(client)
+
+    def _begin(self, last: str) -> tuple[int, bool]:
+        """Where somebody begins who has read `last`, and whether that can be known."""
+        newest = self._journal.last
+        if not last:
+            return newest, True
+        if not re.fullmatch("[0-9]{1,16}", last):
+            raise Problem(HTTPStatus.BAD_REQUEST, "Last-Event-ID: expected a number.")
+        number = int(last)
+        if number > newest:  # somebody has set the clock back meanwhile
+            return newest, False
+        return max(number, self._journal.begin), number >= self._journal.begin
+
+    def close(self) -> None:
+        """Tell what there is to tell; all leave."""
+        for client in tuple(self.clients):
+            if client.paused is None:
+                data, client.cursor = self._part(client.cursor, client.wanted)
+                client.write(data, client.told)
+            client.end()
+
+    # ------------------------------------------------------------------ coming and going
+
+    def _join(self, client: Client) -> None:
+        if not self.clients:
+            self._journal.listeners.append(self._happened)
+            self._looking = self._house.reactor.callLater(LOOK, self._look)
+        self.clients[client] = None
+        self._flush_after()
+
+    def _leave(self, client: Client) -> None:
+        del self.clients[client]
+        if self.clients:
+            return
+        self._journal.listeners.remove(self._happened)
+        for call in (self._flushing, self._looking):
+            if call is not None and call.active():
+                call.cancel()
+        self._flushing = None
+        if self._counting is not None:
+            self._counting.cancel()
+
+    # ------------------------------------------------------------------ events
+
+    def _happened(self, event: Event) -> None:
+        """Of which the journal takes note; a storm of them is told a part at a time."""
+        if event.kind is EventKind.RELOAD:
+            for client in self.clients:
+                client.until = event.number
+        self._flush_after(GATHER)
+
+    def _flush_after(self, seconds: float = 0) -> None:
+        if self._flushing is None:
+            self._flushing = self._house.reactor.callLater(seconds, self._flush)
+
+    def _flush(self) -> None:
+        """Bring all who read one part further; those at the same place share one buffer."""
+        self._flushing = None
+        now = self._house.reactor.seconds()
+        parts: dict[tuple[int, Filter], tuple[bytes, int]] = {}
+        for client in tuple(self.clients):
+            if not self._behind(client):
+                continue
+            place = client.cursor, client.wanted
+            if place not in parts:
+                parts[place] = self._part(*place)
+            data, client.cursor = parts[place]
+            if data:
+                client.write(data, now)
+            if client.cursor >= client.until:
+                client.end()
+        if any(map(self._behind, self.clients)):
+            self._flush_after()
+
+    def _behind(self, client: Client) -> bool:
+        return client.paused is None and client.cursor < self._journal.last
+
+    def _part(self, cursor: int, wanted: Filter) -> tuple[bytes, int]:
+        """What comes after a place, and the place after that."""
+        lost, events = self._journal.since(cursor)
+        part = events[:PART]
+        if not part:  # before a goodbye
+            return b"", cursor
+        told = [self._encode(event) for event in part if wanted.wants(event)]
+        if lost:
+            gap: GapView = {"missed": lost}
+            told.insert(0, _frame("gap", gap, part[0].number - 1))
+        return b"".join(told), part[-1].number
+
+    def _encode(self, event: Event) -> bytes:
+        """Once for all clients."""
+        data = self._encoded.get(event)
+        if data is None:
+            data = _frame(event.kind, self._view(event), event.number)
+            self._encoded[event] = data
+        return data
+
+    def _view(self, event: Event) -> EventView:
+        where, stream = (event.vhost, event.application), event.stream
+        return {
+            "number": event.number,
+            "time": when(event.time),
+            "kind": event.kind.value,
+            "words": event.words,
+            "connection": event.connection,
+            "peer": event.peer or None,
+            "variant": event.variant or None,
+            "vhost": event.vhost if event.application else None,
+            "application": event.application or None,
+            "stream": self._house.census.name_id(*where, stream) if stream else None,
+            "name": event.shown or None,
+            "code": event.code or None,
+            "turn": event.turn or None,
+        }
+
+    # ------------------------------------------------------------------ each second
+
+    def _look(self) -> None:
+        """Is everybody still there, and has everybody had a word?"""
+        self._looking = self._house.reactor.callLater(LOOK, self._look)
+        now = self._house.reactor.seconds()
+        for client in tuple(self.clients):
+            if client.paused is not None:
+                if now - client.paused >= STALL:
+                    self._cut(client)
+            elif now - client.since >= RENEWAL:
+                client.end()
+            elif now - client.told >= HEARTBEAT:
+                client.write(_STILL_HERE % client.cursor, now)
+        if self._counting is None and self._counted:
+            self._counting = Deferred.fromCoroutine(self._count())
+            self._counting.addBoth(self._is_counted)
+
+    def _cut(self, client: Client) -> None:
+        self.cut += 1
+        self.log.warn(
+            "{peer} listens to events, and has not read for {seconds:g} s: it is cut off",
+            peer=client.peer,
+            seconds=STALL,
+        )
+        client.cut()
+
+    @property
+    def _counted(self) -> list[Client]:
+        """Who wants statistics, and reads."""
+        return [each for each in self.clients if each.statistics and each.paused is None]
+
+    async def _count(self) -> None:
+        data = _frame("statistics", await statistics(self._house))
+        now = self._house.reactor.seconds()
+        for client in self._counted:
+            client.write(data, now)
+
+    def _is_counted(self, result: object) -> None:
+        self._counting = None
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            self.log.failure("the statistics failed", failure=result)
+
+
+def _frame(kind: str, value: object, number: int | None = None) -> bytes:
+    """An event on the wire."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    numbered = "" if number is None else f"id: {number}\n"
+    return f"event: {kind}\n{numbered}data: {text}\n\n".encode()
