@@ -33,7 +33,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
-from rtmptwist.web import api, health, metrics, rtmpt
+from rtmptwist.web import api, health, metrics, rtmpt, status
 from rtmptwist.web.house import House
 from rtmptwist.web.site import Mount
 from rtmptwist.web.site import Site as WebSite
@@ -229,6 +229,7 @@ class Doors:
                 partial(metrics.mount, house=house, operators=operators, most_streams=most)
             )
             mounts.append(partial(api.mount, house=house, operators=operators))
+            mounts.append(status.mount)
         return mounts
 
     def _tunnels(self, section: schema.Listener, door: FrontDoor) -> Tunnels:

@@ -14,6 +14,13 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where to find what tests show."""
+    parser.addoption(
+        "--artefacts", metavar="FOLDER", help="keep screenshots of the status page there"
+    )
+
+
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """What is logged; a failure that the test does not `forgive` is one of the test."""

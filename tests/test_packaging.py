@@ -31,12 +31,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_wheel_holds_the_package_and_its_plugins(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_its_page_and_its_plugins(wheel: Path) -> None:
     expected = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "rtmptwist").rglob("*")
-        if file.suffix == ".py" or file.name == "py.typed"
+        if file.suffix == ".py" or file.name == "py.typed" or file.parent.name == "page"
     }
+    assert "rtmptwist/web/page/status.html" in expected
     expected |= {f"twisted/plugins/rtmptwist_{name}.py" for name in ("plugin", "outlets")}
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if ".dist-info/" not in name} == expected

@@ -1,0 +1,50 @@
+// A question before anything is ended. The answer that ends nothing has the focus.
+
+const dialog = document.querySelector("#confirm");
+const form = dialog.querySelector("form");
+const [title, words, problem] = ["#confirm-title", "#confirm-words", ".problem"].map((each) => form.querySelector(each));
+const reason = form.querySelector("#confirm-reason");
+const [cancel, go] = form.querySelectorAll("button");
+let act = null;
+
+/**
+ * Ask; `act(reason)` is done when the operator agrees, and what it throws is shown.
+ * `takesReason`: somebody reads why; `grave`: somebody or something ends.
+ */
+export function ask({ heading, text, verb, takesReason = false, grave = true }, action) {
+  if (dialog.open) return;
+  title.textContent = heading;
+  words.textContent = text;
+  go.textContent = verb;
+  go.className = grave ? "grave" : "";
+  problem.textContent = "";
+  reason.hidden = !takesReason;
+  form.elements.reason.value = "";
+  act = action;
+  busy(false);
+  dialog.showModal();
+  cancel.focus();
+}
+
+function busy(now) {
+  go.disabled = now;
+  form.toggleAttribute("aria-busy", now);
+}
+
+cancel.addEventListener("click", () => dialog.close());
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const mine = act;
+  busy(true);
+  problem.textContent = "";
+  try {
+    await mine(form.elements.reason.value.trim());
+    if (act === mine) dialog.close();
+  } catch (error) {
+    if (act !== mine) return;
+    problem.textContent = error.message;
+    busy(false);
+    cancel.focus();
+  }
+});

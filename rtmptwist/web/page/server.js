@@ -1,0 +1,65 @@
+// The server in one line, and its connections by variant.
+
+import { make, say } from "./dom.js";
+import { bitrate, count, duration, size } from "./figures.js";
+import { Spark } from "./spark.js";
+
+export const VARIANTS = ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"];
+
+const state = document.querySelector("#state");
+const build = document.querySelector("#build");
+const drain = document.querySelector("#drain");
+const figures = {};
+const sparks = { in: new Spark("in"), out: new Spark("out"), viewers: new Spark("viewers") };
+const variants = {};
+let version = "";
+let draining = false;
+
+for (const node of document.querySelectorAll("[data-figure]")) {
+  const name = node.dataset.figure;
+  figures[name] = make("span", "", node.textContent);
+  node.replaceChildren(figures[name]);
+  if (sparks[name]) node.append(sparks[name].node);
+}
+for (const variant of VARIANTS) {
+  const head = make("th", "", variant.toUpperCase());
+  head.scope = "col";
+  document.querySelector(".variants thead tr").append(head);
+  variants[variant] = make("td", "", "–");
+  variants[variant].dataset.variant = variant;
+  document.querySelector(".variants tbody tr").append(variants[variant]);
+}
+
+/** Each second: the summary of `statistics`. */
+export function showNow(server, second) {
+  say(build, `${version} · up ${duration(server.uptime)}`);
+  showState(draining ? "Draining" : server.ready ? "Ready" : "Not ready", server.ready ? "good" : "warn");
+  say(figures.live, count(server.streams));
+  say(figures.viewers, count(server.viewers));
+  say(figures.in, bitrate(server.bitrate_in));
+  say(figures.out, bitrate(server.bitrate_out));
+  sparks.viewers.add(second, server.viewers);
+  sparks.in.add(second, server.bitrate_in);
+  sparks.out.add(second, server.bitrate_out);
+  for (const [variant, node] of Object.entries(variants)) {
+    const here = server.by_variant[variant] ?? 0;
+    say(node, count(here));
+    node.classList.toggle("zero", here === 0);
+  }
+}
+
+/** Now and then: what `/api/v1/server` says besides. */
+export function showTotals(server) {
+  version = `version ${server.version}`;
+  draining = server.draining;
+  drain.disabled = draining;
+  say(figures.received, `${size(server.bytes_in)} in all`);
+  say(figures.sent, `${size(server.bytes_out)} in all`);
+  say(figures.refused, count(Object.values(server.refused).reduce((sum, each) => sum + each, 0)));
+}
+
+/** The word beside the name of the page. */
+export function showState(word, kind) {
+  say(state, word);
+  state.className = `badge ${kind}`;
+}

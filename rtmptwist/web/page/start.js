@@ -1,0 +1,142 @@
+// The page, put together.
+
+import { ask } from "./confirm.js";
+import { Connections } from "./connections.js";
+import { Desk } from "./desk.js";
+import { say } from "./dom.js";
+import { clock } from "./figures.js";
+import { Live } from "./live.js";
+import { login } from "./login.js";
+import { showNow, showState, showTotals } from "./server.js";
+import { streamsTable } from "./streams.js";
+import { keepWarnings, showWarnings, warn } from "./warnings.js";
+
+const desk = new Desk();
+const [lost, done, logout] = ["#lost", "#done", "#logout"].map((each) => document.querySelector(each));
+const TOTALS_EVERY = 5000; // milliseconds
+let lostSince = null;
+let totals = null;
+
+say(document.querySelector("#host"), location.host);
+document.title = `${location.host} · rtmptwist`;
+
+// ---------------------------------------------------------------- what operators do
+
+const reasoned = (reason) => (reason ? { reason } : {});
+
+function kick(id, what) {
+  ask(
+    {
+      heading: `Kick #${id}?`,
+      text: `This connection ${what || "does nothing yet"}. It is closed; its program may come back.`,
+      verb: "Kick",
+      takesReason: true,
+    },
+    async (reason) => {
+      await desk.post(`connections/${id}/kick`, reasoned(reason));
+      tell(`Kicked #${id}.`);
+    },
+  );
+}
+
+const connections = new Connections(desk, kick);
+const streams = streamsTable({
+  kick: (id, name) => kick(id, `publishes ${name}`),
+  close: async (stream, reason) => {
+    await desk.post(`streams/${stream.id}/close`, reasoned(reason));
+    tell(`Closed ${stream.application}/${stream.name}.`);
+  },
+  connections: (stream) => connections.of(stream),
+});
+
+document.querySelector("#reload").addEventListener("click", () => {
+  ask(
+    {
+      heading: "Reload the configuration?",
+      text: "The server reads its file again. A mistake changes nothing; what runs goes on.",
+      verb: "Reload",
+      grave: false,
+    },
+    async () => {
+      const { changes } = await desk.post("reload");
+      tell(changes.length ? `Reloaded: ${changes.join("; ")}.` : "Reloaded: nothing has changed.");
+    },
+  );
+});
+
+document.querySelector("#drain").addEventListener("click", () => {
+  ask(
+    {
+      heading: "Drain and stop the server?",
+      text: "Nobody is let in any more, everybody who is here leaves, and then the server ends. It cannot be undone here.",
+      verb: "Drain",
+    },
+    async () => {
+      await desk.post("drain");
+      tell("The server lets everybody leave, and stops.");
+    },
+  );
+});
+
+logout.addEventListener("click", () => {
+  desk.login(null);
+  location.reload();
+});
+
+function tell(words) {
+  done.hidden = false;
+  say(done, words);
+  connections.refresh();
+}
+
+// ---------------------------------------------------------------- what the server says
+
+const hear = {
+  statistics({ time, server, streams: items, omitted }) {
+    const now = { second: performance.now() / 1000, now: Date.parse(time) };
+    connections.ahead = now.now - Date.now();
+    showNow(server, now.second);
+    streams.show(items, omitted, now);
+    keepWarnings(items, omitted, time);
+  },
+  warning: warn,
+  drain: readTotals,
+};
+
+async function readTotals() {
+  clearTimeout(totals);
+  try {
+    showTotals(await desk.get("server"));
+    totals = setTimeout(readTotals, TOTALS_EVERY);
+  } catch {
+    // the events say that nothing is to be had
+  }
+}
+
+const live = new Live(desk, `events?statistics=true&kinds=${Object.keys(hear).filter((kind) => kind !== "statistics")}`, {
+  hear: (name, value) => hear[name]?.(value),
+  open: () => {
+    lostSince = null;
+    lost.hidden = true;
+    logout.hidden = !desk.loggedIn;
+    showWarnings();
+    readTotals();
+    connections.refresh();
+  },
+  lost: (words, wait) => {
+    clearTimeout(totals);
+    if (wait === null) {
+      showState("Logged out", "warn");
+      return;
+    }
+    lostSince ??= new Date();
+    showState("Connection lost", "bad");
+    const again = `Trying again in ${wait}\u00a0s.`;
+    say(lost.querySelector("p"), `Connection lost since ${clock(lostSince)}; what stands here is old. ${words} ${again}`);
+    lost.hidden = false;
+  },
+});
+
+lost.querySelector("button").addEventListener("click", () => live.start());
+login(desk, () => live.start());
+live.start();

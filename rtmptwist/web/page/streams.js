@@ -1,0 +1,84 @@
+// What is on air: a row for each stream.
+
+import { ask } from "./confirm.js";
+import { button, cell, make, Rows, say } from "./dom.js";
+import { bitrate, count, path, seconds, since, UNKNOWN, video } from "./figures.js";
+import { Spark } from "./spark.js";
+
+const section = document.querySelector("#streams");
+const STATES = { grace: "waits for its publisher", idle: "not on air" };
+
+/** The table; `acts` has what buttons do: `kick`, `close`, `connections`. */
+export function streamsTable(acts) {
+  class Row {
+    constructor(stream) {
+      this.name = path(stream);
+      this.stream = stream;
+      this.node = make("tr");
+      this.state = make("span", "badge");
+      this.troubles = make("span", "troubles");
+      const title = make("th", "name", make("span", "path", this.name), this.state, this.troubles);
+      title.setAttribute("role", "rowheader");
+      title.scope = "row";
+      this.sparks = { bitrate: new Spark("bitrate"), viewers: new Spark("viewers") };
+      [this.bitrate, this.viewers] = [make("span", "figure"), make("span", "figure")];
+      this.lagging = make("span", "badge warn");
+      [this.video, this.interval, this.audio, this.publisher] = ["Video", "Key frames", "Audio", "Publisher"].map(
+        (label) => cell(label),
+      );
+      this.kick = button("Kick", `the publisher of ${this.name}`, () => acts.kick(this.stream.publisher, this.name));
+      this.close = button("Close", this.name, () => ask(closing(this.name), (reason) => acts.close(this.stream, reason)));
+      const who = button("Who", `is connected to ${this.name}`, () => acts.connections(this.stream));
+      this.kick.className = this.close.className = "grave";
+      const doing = cell("Actions", who, this.kick, this.close);
+      doing.className = "do";
+      this.node.append(
+        title,
+        cell("Bitrate", this.bitrate, this.sparks.bitrate.node),
+        cell("Viewers", this.viewers, this.sparks.viewers.node, this.lagging),
+        this.video, this.interval, this.audio, this.publisher, doing,
+      );
+    }
+
+    show(stream, { second, now }) {
+      this.stream = stream;
+      this.sparks.bitrate.add(second, stream.bitrate);
+      this.sparks.viewers.add(second, stream.viewers);
+      say(this.bitrate, bitrate(stream.bitrate));
+      say(this.viewers, count(stream.viewers));
+      say(this.lagging, stream.lagging ? `${count(stream.lagging)} lagging` : "");
+      say(this.state, STATES[stream.state] ?? "");
+      this.state.className = `badge ${stream.state === "grace" ? "warn" : ""}`;
+      say(this.troubles, stream.warnings.map((each) => each.words).join("; "));
+      say(this.video, video(stream));
+      say(this.interval, seconds(stream.keyframe_interval));
+      say(this.audio, stream.audio ?? UNKNOWN);
+      const { publisher, variant, since: began } = stream;
+      say(this.publisher, publisher === null ? UNKNOWN : `${variant.toUpperCase()} #${publisher} · ${since(began, now)}`);
+      this.kick.disabled = publisher === null;
+    }
+  }
+
+  const rows = new Rows(section, Row);
+  const told = section.querySelector(".count");
+  return {
+    /** These, and how many there are besides; `now`: `second` of the page, `now` of the server. */
+    show(streams, omitted, now) {
+      const order = [...streams].sort((one, other) => path(one).localeCompare(path(other)) || (one.id < other.id ? -1 : 1));
+      rows.show(order, now);
+      const live = streams.filter((stream) => stream.state === "live").length;
+      const rest = streams.length - live ? `, ${count(streams.length - live)} not` : "";
+      const part = omitted ? `; ${count(omitted)} more, with fewer viewers` : "";
+      say(told, streams.length ? `${count(live)} on air${rest}${part}` : "");
+    },
+  };
+}
+
+function closing(name) {
+  return {
+    heading: `Close ${name}?`,
+    text: "Its publisher and all its viewers are disconnected from it. The publisher may come back.",
+    verb: "Close the stream",
+    takesReason: true,
+  };
+}

@@ -1,0 +1,319 @@
+"""The status page in a real browser: the same truth as the API, and what operators do there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from rtmptwist.auth.tokenfile import hash_of
+from tests.interop.test_operation import ADMIN, Desk, forever
+from tests.support.browser import Browser, chromium, pictures
+from tests.support.logins import password_file, user
+from tests.support.programs import (
+    Programs,
+    Site,
+    ffmpeg9,
+    free_port,
+    player,
+    serve,
+    serve_file,
+)
+from tests.support.variants import LISTENERS, VARIANTS, url
+
+pytestmark = pytest.mark.interop
+
+HOSTILE = "<b>x</b>"
+"A name that is shown in full. Longer ones are cut, as in the log."
+
+EVIL = "<img/src=x/onerror=document.title='evil'>"
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser; each test opens a page of its own."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
+
+
+def streams_shown(browser: Browser) -> dict[str, list[str]]:
+    """The table of streams: the cells of each row, by the name."""
+    rows = browser.run(
+        """
+        return [...document.querySelectorAll("#streams tbody tr")].map((row) => [
+          row.querySelector(".path").textContent,
+          [...row.querySelectorAll("td")].map((cell) => cell.textContent),
+        ]);
+        """
+    )
+    return {name: [cell.replace("\xa0", " ") for cell in cells] for name, cells in rows}
+
+
+def variants_shown(browser: Browser) -> dict[str, int]:
+    """Connections by variant."""
+    heads = browser.texts(".variants th")
+    return {
+        head.lower(): int(text)
+        for head, text in zip(heads, browser.texts(".variants td"), strict=True)
+        if text.isdigit() and text != "0"
+    }
+
+
+def open_page(browser: Browser, site: Site) -> None:
+    """The status page, with its first figures if nobody is asked for a login."""
+    browser.open(site.url("status", "http", "admin"))
+
+
+def row(name: str, button: str) -> str:
+    """What a screen reader says of a button in the table of streams."""
+    return {"Who": f"Who is connected to {name}", "Kick": f"Kick the publisher of {name}"}[button]
+
+
+def test_it_shows_what_the_api_says(
+    started: Programs, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    desk = Desk(site)
+    for variant in VARIANTS:
+        started.start(*forever(variant, url(site, variant, f"live/{variant}")))
+    hostile = forever("rtmp", site.url(f"live/{HOSTILE}"))
+    started.start(*hostile[:-1], "-rtmp_flashver", EVIL, hostile[-1])
+    started.start(*forever("rtmp", site.url(f"live/{EVIL}")))
+    count = len(VARIANTS) + 2
+    site.wait_for("publishes live/", times=count)
+    for variant in ("rtmp", "rtmps", "rtmpt"):
+        started.start(*player(ffmpeg9(), url(site, variant, "live/rtmp")))
+    site.wait_for("plays live/rtmp", times=3)
+    open_page(browser, site)
+    browser.until(lambda: len(streams_shown(browser)) == count, "all streams")
+    browser.until(lambda: browser.text("#state") == "Ready")
+    streams = {stream["name"]: stream for stream in desk.api("streams")["items"]}
+    browser.until(
+        lambda: all("2.0 s" in cells for cells in streams_shown(browser).values()), "key frames"
+    )
+    shown = streams_shown(browser)
+    assert shown.keys() == {f"live/{name}" for name in streams}
+    for name, stream in streams.items():
+        bitrate, viewers, video, interval, audio, publisher, _ = shown[f"live/{name}"]
+        assert bitrate.endswith("kbit/s")
+        assert viewers == str(stream["viewers"]) == ("3" if name == "rtmp" else "0")
+        track = stream["tracks"][0]
+        assert video.startswith(f"H.264 {track['profile']} {track['level']} · 320×180")
+        assert video.endswith(" fps")
+        assert (interval, audio) == ("2.0 s", "AAC LC")
+        variant = name if name in VARIANTS else "rtmp"
+        assert publisher.startswith(f"{variant.upper()} #{stream['publisher']} · ")
+    server = desk.api("server")
+    assert variants_shown(browser) == server["by_variant"]
+    assert browser.text("[data-figure=live]") == str(server["streams"]) == str(count)
+    assert browser.text("[data-figure=viewers]") == str(server["viewers"]) == "3"
+    assert server["version"] in browser.text("#build")
+
+    # the last two minutes are drawn
+    spark = "#streams tbody tr:first-child .spark"
+    before = browser.one(spark).get_attribute("data-samples")
+    line = browser.one(f"{spark} .line").get_attribute("d")
+    browser.until(lambda: browser.one(spark).get_attribute("data-samples") != before, "samples")
+    assert browser.one(f"{spark} .line").get_attribute("d") != line
+
+    # what strangers say is text
+    assert HOSTILE in {name.removeprefix("live/") for name in shown}
+    assert browser.all("#streams b, tbody img, #warnings img") == []
+    browser.until(lambda: EVIL in browser.text("#connections tbody"), "the program's name")
+    assert "evil" not in browser.driver.title
+    with pytest.raises(Exception, match="TrustedHTML"):
+        browser.run(f'document.querySelector("#done").innerHTML = "{HOSTILE}"')
+    assert browser.complaints() != []  # which the browser notes, and so would of any other
+
+    # who is connected to a stream
+    browser.until(lambda: len(browser.all("#connections tbody tr")) == count + 3)
+    browser.run("window.violations.length = 0")
+    browser.tab_to(row("live/rtmp", "Who"))
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.text("#connections-title") == "Connected to live/rtmp")
+    browser.until(lambda: len(browser.all("#connections tbody tr")) == 4)
+    assert browser.text("#connections tbody").count("plays live/rtmp") == 3
+    browser.click("#everybody")
+    browser.until(lambda: len(browser.all("#connections tbody tr")) == count + 3)
+    browser.one("#variant").send_keys("RTMPS")
+    browser.until(lambda: len(browser.all("#connections tbody tr")) == 2)
+    browser.one("#variant").send_keys("all")
+
+    folder = pictures(request, tmp_path)
+    for scheme in ("light", "dark"):
+        browser.scheme(scheme, still=True)
+        assert browser.poor_contrast() == []
+        browser.keep(folder / f"status-{scheme}.png")
+    browser.size(360, 740, phone=True)
+    assert browser.run("return document.documentElement.scrollWidth") == 360
+    assert browser.poor_contrast() == []
+    browser.keep(folder / "status-phone.png")
+    assert browser.complaints() == []
+
+
+def test_an_operator_ends_things_by_keyboard(started: Programs, browser: Browser) -> None:
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    desk = Desk(site)
+    for name in ("one", "two"):
+        started.start(*forever("rtmp", site.url(f"live/{name}")))
+    viewer = started.start(*player(ffmpeg9(), url(site, "rtmps", "live/two")))
+    site.wait_for("publishes live/", times=2)
+    site.wait_for("plays live/two")
+    open_page(browser, site)
+    browser.until(lambda: len(streams_shown(browser)) == 2)
+    browser.tab_to(row("live/one", "Kick"))
+    browser.press(Keys.ENTER)
+    browser.until_seen("#confirm", "publishes live/one")
+    assert browser.focused() == "Cancel"
+    browser.press(Keys.ENTER)
+    assert not browser.seen("#confirm")
+    assert browser.focused() == row("live/one", "Kick")
+    assert desk.api("streams")["total"] == 2
+    browser.press(Keys.ENTER)
+    browser.until_seen("#confirm")
+    browser.press(Keys.ESCAPE)
+    browser.until(lambda: not browser.seen("#confirm"))
+    browser.press(Keys.ENTER)
+    browser.until_seen("#confirm")
+    browser.back()
+    browser.press("Not now, please.", Keys.ENTER)
+    site.wait_for("no longer publishes live/one: Not now, please")
+    browser.until_seen("#done", "Kicked #")
+    browser.until(lambda: len(streams_shown(browser)) == 1)
+    assert browser.focused() == "Streams"  # where the row was
+    browser.tab_to("Close live/two")
+    browser.press(Keys.SPACE)
+    browser.until_seen("#confirm", "all its viewers")
+    browser.press(Keys.TAB, Keys.ENTER)
+    assert viewer.wait() == 0
+    browser.until(lambda: streams_shown(browser) == {})
+    browser.until_seen("#streams .none")
+    assert browser.complaints() == []
+
+
+def test_a_refusal_is_said_in_words(started: Programs, browser: Browser) -> None:
+    """Somebody else was faster."""
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    publisher = started.start(*forever("rtmp", site.url("live/one")))
+    site.wait_for("publishes live/one")
+    open_page(browser, site)
+    browser.click("#connections tbody .grave")
+    browser.until_seen("#confirm", "This connection publishes live/one.")
+    publisher.kill()
+    site.wait_for("no longer publishes live/one")
+    browser.click("#confirm [type=submit]")
+    browser.until_seen("#confirm .problem", "There is no such connection, or no longer.")
+    assert browser.focused() == "Cancel"
+    browser.press(Keys.ESCAPE)
+    browser.until_seen("#connections .none", "Nobody is connected.")
+    assert browser.complaints() == []
+
+
+LOGINS = """
+[listener admin]
+endpoint = tcp:0:interface=127.0.0.1:backlog=20
+serve = http
+api = token:{0}/tokens
+    file:{0}/passwd
+"""
+
+
+def test_who_operates_logs_in(
+    started: Programs, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text(f"anna sha256:{hash_of(TOKEN)}\n")
+    password_file(tmp_path / "passwd", user("bruno", b"geheim"))
+    site = serve(started, listeners=LISTENERS + LOGINS.format(tmp_path))
+    open_page(browser, site)
+    browser.until_seen("#login", "Log in")
+    assert browser.text("#login .problem") == ""
+    for wrong in ("not a token", "f" * 32):
+        browser.one("[name=token]").clear()
+        browser.one("[name=token]").send_keys(wrong, Keys.ENTER)
+        browser.until_seen("#login .problem", "token")
+    browser.keep(pictures(request, tmp_path) / "status-login.png")
+    browser.press(Keys.ESCAPE)
+    assert browser.seen("#login")
+    browser.one("[name=token]").clear()
+    browser.one("[name=token]").send_keys(TOKEN, Keys.ENTER)
+    browser.until(lambda: browser.text("#state") == "Ready")
+    assert not browser.seen("#login")
+    assert TOKEN not in browser.driver.current_url
+    assert browser.run("return [localStorage.length, document.cookie]") == [0, ""]
+    assert TOKEN in browser.run("return Object.values(sessionStorage).join()")
+    browser.driver.refresh()
+    browser.until(lambda: browser.text("#state") == "Ready")
+    browser.click("#reload")
+    browser.click("#confirm [type=submit]")
+    browser.until_seen("#done", "nothing has changed")
+    site.wait_for("operator anna has the configuration read again")
+    browser.click("#logout")
+    browser.until_seen("#login")
+    assert browser.run("return sessionStorage.length") == 0
+    browser.click("#kinds label:last-child")
+    browser.one("[name=user]").send_keys("bruno")
+    browser.one("[name=password]").send_keys("geheim", Keys.ENTER)
+    browser.until(lambda: browser.text("#state") == "Ready")
+    browser.click("#reload")
+    browser.click("#confirm [type=submit]")
+    site.wait_for("operator bruno has the configuration read again")
+    assert browser.complaints() == []
+
+
+RESTARTED = """
+[server]
+state = {folder}
+drain = 0
+
+[listener admin]
+endpoint = tcp:{port}:interface=127.0.0.1:backlog=20
+serve = http, rtmp
+api = loopback
+
+[app live]
+publish = anyone
+"""
+
+
+def test_it_reloads_and_drains_and_finds_the_next_server(
+    started: Programs, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = started.folder()
+    config = folder / "site.ini"
+    text = RESTARTED.format(folder=folder, port=free_port())
+    config.write_text(text)
+    site = serve_file(started, config)
+    open_page(browser, site)
+    browser.until(lambda: browser.text("#state") == "Ready")
+    config.write_text(f"{text}grace = long\nmrege = 1\n")
+    browser.click("#reload")
+    browser.until_seen("#confirm", "A mistake changes nothing")
+    browser.click("#confirm [type=submit]")
+    browser.until_seen("#confirm .problem", 'did you mean "merge"?')
+    assert "grace" in browser.text("#confirm .problem")
+    browser.keep(pictures(request, tmp_path) / "status-mistake.png")
+    config.write_text(f"{text}grace = 5s\n")
+    browser.click("#confirm [type=submit]")
+    browser.until_seen("#done", "Reloaded: [app live]")
+    browser.run("document.querySelector('#build').textContent = ''")
+    browser.until(lambda: browser.text("#build"), "figures after a reload")
+    assert not browser.seen("#lost")  # though all who listen are sent away by it
+    browser.click("#drain")
+    browser.until_seen("#confirm", "Drain and stop the server?")
+    browser.click("#confirm [type=submit]")
+    assert site.run.wait() == 0
+    browser.until_seen("#lost", "Connection lost since")
+    assert browser.text("#state") == "Connection lost"
+    browser.keep(pictures(request, tmp_path) / "status-lost.png")
+    again = serve_file(started, config)
+    browser.until(lambda: browser.text("#state") == "Ready", "the next server")
+    assert not browser.seen("#lost")
+    assert re.search(r"up \d+ s", browser.text("#build"))
+    started.start(*forever("rtmp", again.url("live/one", listener="admin")))
+    browser.until(lambda: "live/one" in streams_shown(browser))
+    assert browser.complaints() == []
