@@ -14,16 +14,9 @@ from enum import Enum
 from typing import Final
 
 from rtmptwist.amf.values import UNDEFINED, Value
+from rtmptwist.wire import welcome
 from rtmptwist.wire.command import Command, number, text, truth
-from rtmptwist.wire.control import (
-    BandwidthLimit,
-    SetChunkSize,
-    SetPeerBandwidth,
-    StreamBegin,
-    StreamEof,
-    SwfVerificationRequest,
-    WindowAcknowledgementSize,
-)
+from rtmptwist.wire.control import StreamBegin, StreamEof, SwfVerificationRequest
 from rtmptwist.wire.errors import LocalProtocolError, RemoteProtocolError
 from rtmptwist.wire.events import (
     Call,
@@ -40,28 +33,11 @@ from rtmptwist.wire.events import (
 from rtmptwist.wire.handshake import ServerHandshake
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message
-from rtmptwist.wire.session import (
-    COMMAND_CHUNKS,
-    DEFAULT_WINDOW,
-    STREAM_CHUNKS,
-    Said,
-    Session,
-    State,
-)
+from rtmptwist.wire.session import COMMAND_CHUNKS, STREAM_CHUNKS, Said, Session, State
 from rtmptwist.wire.status import Status, StatusCode
-
-SERVER_VERSION: Final = "FMS/3,5,7,7009"
-"Some Flash players and encoders parse this form, and choose features by its numbers."
 
 DEFAULT_CHUNK_SIZE: Final = 65_536
 "Announced to every client. FFmpeg adopts it for what it sends, which nearly unchunks its ingest."
-
-_CAPS_EX: Final = 2 | 4 | 8
-"Multitrack, ModEx and nanosecond offsets are relayed (Enhanced RTMP v2, capsEx)."
-
-_FORWARD: Final = 4
-"Any FourCC can be forwarded (Enhanced RTMP v2, FourCcInfoMask)."
-
 
 _SAID: Final = 32
 "Of what is said that are kept at least: one read can contain thousands of control messages."
@@ -256,22 +232,11 @@ class ServerSession(Session):
 
     def _accept_connect(self, event: Connect) -> None:
         self._set_connected()
-        self.send_control(WindowAcknowledgementSize(DEFAULT_WINDOW))
-        self.send_control(SetPeerBandwidth(DEFAULT_WINDOW, BandwidthLimit.DYNAMIC))
-        if not self._spoils_chunk_size(event):
-            self.send_control(SetChunkSize(self._announce))
-            self.chunk_size = self._announce
-        self.send_control(StreamBegin(0))
+        announce = None if self._spoils_chunk_size(event) else self._announce
         encoding = 3.0 if event.properties.get("objectEncoding") == 3.0 else 0.0
-        # Enhanced RTMP v2 wants its fields "within an Object as one of the parameters" and does not
-        # say which: they stand in both.
-        properties = {"fmsVer": SERVER_VERSION, "capabilities": 31.0, "mode": 1.0, **_enhanced()}
-        success = Status(
-            StatusCode.CONNECT_SUCCESS, "Connected.", {"objectEncoding": encoding, **_enhanced()}
-        )
-        answer = Command("_result", event.transaction_id, properties, (success.info(),))
-        self._remember(success)
-        self.send(answer.message(), COMMAND_CHUNKS)
+        self._remember(welcome.CONNECTED)
+        self._out.append(welcome.connected(event.transaction_id, encoding, announce))
+        self.chunk_size = announce or self.chunk_size
 
     def _spoils_chunk_size(self, event: Connect) -> bool:
         """
@@ -343,14 +308,7 @@ class ServerSession(Session):
     def _accept_play(self, event: Play) -> None:
         stream = self._streams[event.stream_id]
         stream.use, stream.name = _Use.PLAY, event.name
-        details: dict[str, Value] = {"details": event.name}
-        self.send_control(StreamBegin(event.stream_id))
-        if event.reset:
-            self.status(
-                event.stream_id, Status(StatusCode.PLAY_RESET, "Playlist cleared.", details)
-            )
-        self.status(event.stream_id, Status(StatusCode.PLAY_START, "Playing.", details))
-        self.data(event.stream_id, "|RtmpSampleAccess", True, True)
+        self._out.append(welcome.playing(event.stream_id, event.name, event.reset, self.chunk_size))
 
     def _play2(self, command: Command) -> None:
         if self._stream_of(command) is not None:
@@ -475,15 +433,6 @@ class ServerSession(Session):
     def _tell(self, name: str, code: StatusCode, stream_name: str) -> None:
         info = Status(code, stream_name).info()
         self.send(Command(name, 0.0, None, (info,)).message(), COMMAND_CHUNKS)
-
-
-def _enhanced() -> dict[str, Value]:
-    """What we do for Enhanced RTMP. Fresh objects each time: librtmp cannot read references."""
-    return {
-        "videoFourCcInfoMap": {"*": float(_FORWARD)},
-        "audioFourCcInfoMap": {"*": float(_FORWARD)},
-        "capsEx": float(_CAPS_EX),
-    }
 
 
 def _seconds(value: float, *, default: float) -> float:
