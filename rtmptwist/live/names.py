@@ -240,7 +240,9 @@ _AUTHENTICATION: Final = re.compile(r"(?:^|\?)(?=authmod=)")
 
 def _cut(text: str, what: str, limits: Limits) -> tuple[str, dict[str, str], frozenset[str]]:
     """Cut a query off and read it; also tell which keys stand in it more than once."""
-    path, _, query = text.partition("?")
+    path, mark, query = text.partition("?")
+    if not mark:  # of most: 0.2 µs, and 7 for the rest
+        return path, {}, frozenset()
     if len(query) > limits.query_length:
         raise _too_long(f"query of the {what}", len(query), limits.query_length)
     # clients append `?authmod=adobe&user=…` to whatever is there, and do not percent-encode it
