@@ -28,7 +28,7 @@ from urllib.parse import quote, unquote
 
 from rtmptwist.auth.files import BadFile, BadLine, entries, read_text
 from rtmptwist.auth.options import read_note, read_options, read_time, show_options, show_time
-from rtmptwist.live.access import Terms
+from rtmptwist.live.access import FREE, Terms
 from rtmptwist.live.names import BadName, ConnectTarget, stream_name
 from rtmptwist.media.packet import ENHANCED_AUDIO, ENHANCED_VIDEO, LEGACY_AUDIO, LEGACY_VIDEO
 
@@ -59,7 +59,7 @@ class StreamKey:
     hash: str = field(repr=False)
     "SHA-256 in hexadecimal digits."
 
-    terms: Terms = field(default_factory=Terms)
+    terms: Terms = FREE
     "Of what is sent with it. When it expires stands in `expires`, which may change meanwhile."
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()

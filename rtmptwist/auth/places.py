@@ -40,11 +40,13 @@ class Places:
         Raises:
             Full: there is no place.
         """
-        if self.full(room, guest, places):
+        if places is not None and self.full(room, guest, places):
             raise Full
-        guests = self._rooms.get(room, {})
-        guests[guest] = guests.get(guest, 0) + 1
-        self._rooms[room] = guests
+        guests = self._rooms.get(room)
+        if guests is None:
+            self._rooms[room] = {guest: 1}
+        else:
+            guests[guest] = guests.get(guest, 0) + 1
 
     def leave(self, room: Hashable, guest: Hashable) -> None:
         """The guest leaves, as often as it came."""
@@ -58,6 +60,8 @@ class Places:
 
 class Seat:
     """One guest's places in several rooms, given back together and once."""
+
+    __slots__ = ("_guest", "_places", "_rooms")
 
     def __init__(self, places: Places, guest: Hashable = None) -> None:
         """`guest`: who it is; None: somebody who is nobody else."""

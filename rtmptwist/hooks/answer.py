@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rtmptwist.auth.keyfile import CODECS
-from rtmptwist.live.access import Terms
+from rtmptwist.live.access import FREE, Terms
 from rtmptwist.live.names import BadName, ConnectTarget, stream_name
 
 TEXT_SIZE: Final = 255
@@ -46,7 +46,7 @@ class Answer:
     redirect: str = field(default="", repr=False)
     "Where the client shall go instead: a refusal."
 
-    limits: Terms = field(default_factory=Terms)
+    limits: Terms = FREE
 
 
 def from_http(status: int, location: str, kind: str, body: bytes, *, strict: bool) -> Answer:

@@ -20,7 +20,7 @@ from rtmptwist.hooks.answer import Answer
 from rtmptwist.hooks.events import END_OF, RECORDED, Event
 from rtmptwist.hooks.hook import Hook
 from rtmptwist.hooks.question import Client, Question, outcome_of, outcome_of_recording
-from rtmptwist.live.access import Terms, Usage
+from rtmptwist.live.access import FREE, Terms, Usage
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecordEvent
@@ -65,7 +65,7 @@ class Chain:
             Refused: one said no, or could not be asked.
         """
         agreed: list[Hook] = []
-        terms = Terms()
+        terms = FREE
         try:
             for hook in self._hooks:
                 if hook.decides(question.event):

@@ -43,8 +43,7 @@ class HookedGate:
     async def login(self, visitor: Visitor) -> Account:
         """Whom all let in."""
         account = await self._inner.login(visitor)
-        client = Client.of(visitor, secrets.randbits(53))  # a number that JavaScript can hold
-        member = HookedAccount(self, account, client, self._clock)
+        member = HookedAccount(account, visitor, self._chains, self._clock, self._now)
         try:
             await member.come(visitor.application, visitor.query, account.name)
         except BaseException:
@@ -52,50 +51,41 @@ class HookedGate:
             raise
         return member
 
-    async def agree(
-        self,
-        event: Event,
-        client: Client,
-        account: str,
-        application: Application,
-        query: Mapping[str, str],
-        name: str = "",
-    ) -> Consent | None:
-        """
-        Ask the hooks of an application, if it has any.
-
-        Raises:
-            Refused: one said no, or could not be asked.
-        """
-        chain = self._chains.get(application)
-        if chain is None:
-            return None
-        question = Question(
-            event,
-            new_id(),
-            self._now(),
-            client,
-            account,
-            application.name,
-            application.host,
-            name,
-            query,
-        )
-        return await chain.agree(question)
-
 
 class HookedAccount:
     """`live.Account`: another one, with what hooks say to what it does."""
 
+    __slots__ = (
+        "_chains",
+        "_client",
+        "_clock",
+        "_consents",
+        "_elsewhere",
+        "_inner",
+        "_now",
+        "_visitor",
+    )
+
     def __init__(
-        self, gate: HookedGate, inner: Account, client: Client, clock: IReactorTime
+        self,
+        inner: Account,
+        visitor: Visitor,
+        chains: Mapping[Application, Chain],
+        clock: IReactorTime,
+        now: Callable[[], float],
     ) -> None:
-        self._gate = gate
+        """The arguments are those of the gate, and who asked it."""
         self._inner = inner
-        self._client = client
+        self._visitor = visitor
+        self._chains = chains
         self._clock = clock
-        self._entered: dict[Application, tuple[float, Consent | None]] = {}
-        "Which applications it was let into, since when, and what their hooks said."
+        self._now = now
+        self._client: Client | None = None
+        "What hooks hear of it: made for the first that is asked, which most never need (8 µs)."
+        self._elsewhere: tuple[Application, ...] = ()
+        "Into which the names of its streams have led."
+        self._consents: tuple[tuple[float, Consent], ...] = ()
+        "What hooks said to its coming, and when."
 
     @property
     def name(self) -> str:
@@ -109,35 +99,29 @@ class HookedAccount:
         Raises:
             Refused: it may not.
         """
-        since = self._clock.seconds()
-        consent = await self._gate.agree(Event.CONNECT, self._client, account, application, query)
-        self._entered[application] = since, consent
+        chain = self._chains.get(application)
+        if chain is not None:
+            since = self._clock.seconds()
+            question = self._question(Event.CONNECT, account, application, query)
+            self._consents += ((since, await chain.agree(question)),)
 
     async def authorize(self, request: Request) -> Grant:
         """What all agree to."""
-        if request.application not in self._entered:
+        application = request.application
+        if application is not self._visitor.application and application not in self._elsewhere:
             await self._come_by_name(request)
         grant = await self._inner.authorize(request)
+        chain = self._chains.get(application)
+        if chain is None:
+            return grant
         try:
-            consent = await self._gate.agree(
-                _EVENTS[request.action],
-                self._client,
-                grant.account,
-                request.application,
-                request.query,
-                grant.path,
-            )
+            event, query = _EVENTS[request.action], request.query
+            question = self._question(event, grant.account, application, query, grant.path)
+            consent = await chain.agree(question)
         except BaseException as error:
             grant.end(Usage(why(error)))
             raise
-        if consent is None:
-            return grant
-        return replace(
-            grant,
-            path=consent.name,
-            terms=grant.terms.narrowed(consent.terms),
-            ended=(*grant.ended, consent.over),
-        )
+        return replace(grant.also(consent.terms, consent.over), path=consent.name)
 
     async def _come_by_name(self, request: Request) -> None:
         """The name of a stream leads into another application, whose hooks were not asked yet."""
@@ -146,10 +130,33 @@ class HookedAccount:
             await self.come(request.application, request.query, GUEST)
         except Refused as refused:  # who is connected already has to read it as an answer
             raise refusal(request, refused.status.description) from refused
+        self._elsewhere += (request.application,)
+
+    def _question(
+        self,
+        event: Event,
+        account: str,
+        application: Application,
+        query: Mapping[str, str],
+        name: str = "",
+    ) -> Question:
+        if self._client is None:
+            number = secrets.randbits(53)  # that JavaScript can hold
+            self._client = Client.of(self._visitor, number)
+        return Question(
+            event,
+            new_id(),
+            self._now(),
+            self._client,
+            account,
+            application.name,
+            application.host,
+            name,
+            query,
+        )
 
     def left(self) -> None:
         """The connection has ended."""
         self._inner.left()
-        for since, consent in self._entered.values():
-            if consent is not None:
-                consent.over(Usage("", self._clock.seconds() - since))
+        for since, consent in self._consents:
+            consent.over(Usage("", self._clock.seconds() - since))

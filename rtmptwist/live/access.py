@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from rtmptwist.amf.values import Value
 from rtmptwist.live.application import Application
@@ -90,6 +90,8 @@ class Terms:
 
     def narrowed(self, other: Terms) -> Terms:
         """What both allow."""
+        if self is FREE:
+            return other
         return Terms(
             bitrate=_least(self.bitrate, other.bitrate),
             codecs=_both(self.codecs, other.codecs),
@@ -98,6 +100,10 @@ class Terms:
             duration=_least(self.duration, other.duration),
             until=_least(self.until, other.until),
         )
+
+
+FREE: Final = Terms()
+"No terms at all."
 
 
 def _least(one: N | None, other: N | None) -> N | None:
@@ -144,7 +150,7 @@ class Grant:
     account: str
     "In whose name, for logs. No secret."
 
-    terms: Terms = field(default_factory=Terms)
+    terms: Terms = FREE
 
     ended: tuple[Callable[[Usage], None], ...] = field(default=(), repr=False)
     "Each is called once when it is over, even when it never began. None may raise."
@@ -154,6 +160,18 @@ class Grant:
     Each is asked once a second while it lasts: why it holds no more, in words for the client;
     empty: it does. None may raise, or take long.
     """
+
+    def also(self, terms: Terms, tell: Callable[[Usage], None]) -> Grant:
+        """The same, on these terms too; `tell` hears of its end as well."""
+        # by the constructor: 1.2 µs, dataclasses.replace 2.8
+        return Grant(
+            self.path,
+            self.identity,
+            self.account,
+            self.terms.narrowed(terms),
+            (*self.ended, tell),
+            self.doubts,
+        )
 
     def end(self, usage: Usage) -> None:
         """It is over: tell whoever wants to know."""
