@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 
 R = TypeVar("R")
 
-SHARE: Final = 16
-"Lanes that one thread is thought to serve at once."
+SHARE: Final = 256
+"Lanes that one thread is thought to serve at once: several only wait for the interpreter's lock."
 
 REPORT: Final = 0.05
 "Seconds after which a thread that has more to do tells what it has done,"
@@ -37,11 +37,8 @@ class TooSlow(Exception):
     """More waits for a disk than may wait."""
 
 
-class _Job(NamedTuple):
-    work: Callable[[], Any]
-    done: Callable[[Any], object] | None
-    size: int
-
+_Job: TypeAlias = tuple[Callable[[], Any], Callable[[Any], object] | None, int]
+"What to do, whom to tell the result, how many bytes wait for it."
 
 _Outcome: TypeAlias = "tuple[Lane, _Job | None, Any, Exception | None]"
 "A job, its result or what it raised; no job: the lane has none left."
@@ -73,7 +70,7 @@ class Lane:
         When it raises, what has not begun is dropped, and `failed` of the lane is told instead.
         `size`: bytes that wait for it.
         """
-        self._disk.take(self, _Job(work, done, size))
+        self._disk.take(self, (work, done, size))
 
     def call(self, work: Callable[[], R]) -> Deferred[R]:
         """Do some work in its turn; what it raises concerns nobody else."""
@@ -95,7 +92,7 @@ class Lane:
                 job = self.jobs.popleft()
             except IndexError:
                 return
-            self.release(job.size)
+            self.release(job[2])
 
     def release(self, size: int) -> None:
         """So many bytes do not wait any more."""
@@ -105,7 +102,7 @@ class Lane:
     @property
     def queued(self) -> int:
         """Bytes for jobs that have not begun."""
-        return sum(job.size for job in self.jobs.copy())
+        return sum(size for _, _, size in self.jobs.copy())
 
     def fail(self, error: Exception) -> None:
         """Drop what has not begun, and tell why."""
@@ -129,9 +126,11 @@ class Disk:
         "Lanes that have something to do, or have just done it."
         self._ready: deque[Lane] = deque()
         "Those of them that no thread has looked at yet."
-        self._bells: SimpleQueue[bool] = SimpleQueue()
         self._threads = 0
-        self._running = 0
+        self._bells: list[SimpleQueue[bool]] = []
+        "What wakes each of them."
+        self._asleep: list[SimpleQueue[bool]] = []
+        "Of those that have nothing to do; who worked last is last, and works next."
         self._turn: IDelayedCall | None = None
         "Wakes threads for what came in this turn of the reactor,"
         self._watch: IDelayedCall | None = None
@@ -141,6 +140,11 @@ class Disk:
     def lane(self, failed: Callable[[Exception], object]) -> Lane:
         """A lane of its own for a file. It is told when a job has failed."""
         return Lane(self, failed)
+
+    @property
+    def working(self) -> int:
+        """Threads that are at work now."""
+        return self._threads - len(self._asleep)
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing is left to do."""
@@ -153,9 +157,11 @@ class Disk:
 
     def close(self) -> None:
         """Let the threads end, once they have done what they are doing."""
-        for _ in range(self._threads):
-            self._bells.put(False)
+        for bell in self._bells:
+            bell.put(False)
         self._threads = 0
+        self._bells.clear()
+        self._asleep.clear()
         for timer in (self._turn, self._watch):
             if timer is not None:
                 timer.cancel()
@@ -165,15 +171,16 @@ class Disk:
 
     def take(self, lane: Lane, job: _Job) -> None:
         """A lane has another job."""
+        size = job[2]
         lane.jobs.append(job)
-        lane.waiting += job.size
-        self.waiting += job.size
+        lane.waiting += size
+        self.waiting += size
         if lane not in self._busy:
             self._busy.add(lane)
             self._ready.append(lane)
             if self._turn is None:
                 self._turn = self._reactor.callLater(0, self._on_turn)
-        if job.size and self.waiting > self.bound:
+        if size and self.waiting > self.bound:
             fullest = max(self._busy, key=lambda lane: lane.queued)
             fullest.fail(TooSlow(f"the disk is too slow: {fullest.waiting} bytes waited for it"))
 
@@ -191,32 +198,37 @@ class Disk:
 
     def _wake(self) -> None:
         """Let as many threads go to work as it needs."""
-        wanted = min(1 + len(self._ready) // SHARE, self._most - self._running)
-        for _ in range(wanted if self._ready else 0):
-            self._running += 1
-            if self._running > self._threads:
+        wanted = 1 + len(self._ready) // SHARE if self._ready else 0
+        while wanted and (self._asleep or self._threads < self._most):
+            wanted -= 1
+            if self._asleep:
+                self._asleep.pop().put(True)
+            else:
                 self._threads += 1
                 self._start()
-            self._bells.put(True)
 
     def _start(self) -> None:
+        bell: SimpleQueue[bool] = SimpleQueue()
+        self._bells.append(bell)
         # a thread that hangs in a system call must not keep the process from ending
-        threading.Thread(target=self._serve, name="disk", daemon=True).start()
+        threading.Thread(target=self._serve, args=(bell,), name="disk", daemon=True).start()
 
-    def _settle(self, outcomes: list[_Outcome], more: bool) -> None:
-        """A thread tells what came of its work; without `more`, it has gone to sleep."""
-        self._running -= not more
+    def _settle(self, outcomes: list[_Outcome], bell: SimpleQueue[bool] | None) -> None:
+        """A thread tells what came of its work; with `bell`, it has gone to sleep."""
+        if bell is not None:
+            self._asleep.append(bell)
         for lane, job, result, error in outcomes:
             try:
                 if job is None:
                     self._rest(lane)
                     continue
-                lane.release(job.size)
+                _, done, size = job
+                lane.release(size)
                 if error is not None:
                     lane.broken = False
                     lane.fail(error)
-                elif job.done is not None:
-                    job.done(result)
+                elif done is not None:
+                    done(result)
             except Exception:
                 self.log.failure("what follows from work with a file failed")
         self._wake()
@@ -234,12 +246,13 @@ class Disk:
 
     # ----------------------------------------------------------------- in a thread
 
-    def _serve(self) -> None:
-        while self._bells.get():
-            self.work()
+    def _serve(self, bell: SimpleQueue[bool]) -> None:
+        self.work(bell)
+        while bell.get():
+            self.work(bell)
 
-    def work(self) -> None:
-        """Do all that is ready, and tell."""
+    def work(self, bell: SimpleQueue[bool]) -> None:
+        """Do all that is ready, and tell; `bell` wakes who does it."""
         outcomes: list[_Outcome] = []
         told = time.monotonic()
         while True:
@@ -254,15 +267,15 @@ class Disk:
                     break
                 outcomes.append(_do(lane, job))
                 if time.monotonic() - told > REPORT:
-                    self._reactor.callFromThread(self._settle, outcomes, True)
+                    self._reactor.callFromThread(self._settle, outcomes, None)
                     outcomes, told = [], time.monotonic()
             outcomes.append((lane, None, None, None))
-        self._reactor.callFromThread(self._settle, outcomes, False)
+        self._reactor.callFromThread(self._settle, outcomes, bell)
 
 
 def _do(lane: Lane, job: _Job) -> _Outcome:
     try:
-        return lane, job, job.work(), None
+        return lane, job, job[0](), None
     except Exception as error:
         lane.broken = True
         return lane, job, None, error

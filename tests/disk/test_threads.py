@@ -131,11 +131,11 @@ def test_nothing_is_done_in_the_turn_that_asks_for_it() -> None:
     told = Told(disk)
     told.put("a")
     told.put("b")
-    assert disk._running == 0
+    assert disk.working == 0
     disk.clock.advance(0)
-    assert (disk._running, disk.began, told.results) == (1, 1, [])
-    disk.work()
-    assert (disk._running, disk.began, told.results) == (0, 1, ["a", "b"])
+    assert (disk.working, disk.began, told.results) == (1, 1, [])
+    disk.do()
+    assert (disk.working, disk.began, told.results) == (0, 1, ["a", "b"])
 
 
 def test_what_is_put_while_a_thread_works_is_done_as_well() -> None:
@@ -151,8 +151,8 @@ def test_a_lane_that_gets_something_just_when_it_is_left() -> None:
     told = Told(disk)
     told.lane.put(lambda: None, lambda _: told.put("later"))
     disk.clock.advance(0)
-    disk.work()
-    assert (told.results, disk._running) == ([], 1)
+    disk.do()
+    assert (told.results, disk.working) == ([], 1)
     disk.pump()
     assert told.results == ["later"]
 
@@ -166,8 +166,8 @@ def test_what_is_left_where_a_disk_hangs_gets_another_thread() -> None:
     disk._ready.popleft()  # a thread looks at it, and hangs
     for expected in 2, 3, 3:
         disk.clock.advance(threads.PATIENCE)
-        assert disk._running == expected
-    disk.work()
+        assert disk.working == expected
+    disk.do()
     assert (one.results, other.results) == ([], [2])
     disk.clock.advance(threads.PATIENCE)
     assert disk.clock.getDelayedCalls() == []
@@ -179,7 +179,7 @@ def test_many_lanes_get_several_threads_but_never_too_many() -> None:
     for told in lanes:
         told.put(1)
     disk.clock.advance(0)
-    assert disk.began == disk._running == 3
+    assert disk.began == disk.working == 3
     disk.pump()
     assert [told.results for told in lanes] == [[1]] * len(lanes)
 
@@ -211,7 +211,7 @@ def test_what_is_put_before_a_failure_was_told_is_dropped_too() -> None:
         call(*arguments)
 
     disk._reactor.callFromThread = later
-    disk.work()
+    disk.do()
     assert (told.results, disk.waiting, len(told.errors)) == ([], 0, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -35,8 +36,12 @@ class StillDisk(Disk):
     def _start(self) -> None:
         self.began += 1
 
+    def do(self) -> None:
+        """Let a thread do all that is ready."""
+        self.work(SimpleQueue())
+
     def pump(self) -> None:
         """Let it do all there is to do, and what follows from that."""
         while self._busy:
             self.clock.advance(0)
-            self.work()
+            self.do()
