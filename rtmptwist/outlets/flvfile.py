@@ -11,10 +11,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from rtmptwist import __version__
@@ -25,15 +23,11 @@ from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvhead import LARGEST, Head, read_head
 from rtmptwist.media.flvindex import Facts, is_cut, survey
 from rtmptwist.outlets.pattern import numbered, unfinished
-from rtmptwist.outlets.tape import Batch
+from rtmptwist.outlets.recordfile import Finished, Opened, Repaired
+from rtmptwist.outlets.tape import Batch, Tape
+from rtmptwist.wire.message import Message
 
 CREATOR: Final = f"rtmptwist {__version__}"
-
-GRAIN: Final = 16_384
-"Bytes: ends of what is written are multiples of it, if that holds back no more than an eighth."
-
-MOST_PARTS: Final = 1024
-"Of one call of the system (IOV_MAX)."
 
 SIGNATURE: Final = b"FLV\x01"
 
@@ -41,41 +35,8 @@ NUMBERS: Final = 10_000
 "Files of one name, of which the second is numbered 2."
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A file that can be written to."""
-
-    path: Path
-    "Its name when it is complete, unless somebody takes that meanwhile."
-
-    last: int | None = None
-    "The greatest timestamp that it has already, in milliseconds; None: it is new."
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A file that is complete."""
-
-    path: Path
-    size: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """A file that was not complete, and is now."""
-
-    path: Path
-    size: int
-    "0: there was nothing in it, and it is removed."
-
-    seconds: float
-    lost: int
-    "Bytes at its end that are no whole tag."
-
-
 class FlvFile:
-    """One file, from its opening to its final name."""
+    """`RecordFile`: one FLV file, from its opening to its final name."""
 
     def __init__(self, folder: Folder, names: Names) -> None:
         self._folder = folder
@@ -83,8 +44,6 @@ class FlvFile:
         self._number = -1
         self._head: Head | None = None
         self._facts = Facts()
-        self._rest: list[bytes] = []
-        "Of what was to be written, and is with the next batch."
         self._room_is_a_hole = False
 
     # ---------------------------------------------------------------- opening
@@ -100,7 +59,7 @@ class FlvFile:
         self._room_is_a_hole = True
         packed = head.begin(audio=audio, video=video)
         self._write_head(packed)
-        self._write(head.size - 4, [packed[-4:]])
+        self._write(head.size - 4, packed[-4:])
         self._facts.end = head.size
         return Opened(self._folder.path(self._names))
 
@@ -184,35 +143,32 @@ class FlvFile:
 
     # ---------------------------------------------------------------- writing
 
+    def record(self, tape: Tape, messages: Sequence[Message]) -> None:
+        """`RecordFile`: add messages."""
+        self.write(tape.encode(messages))
+
     def write(self, batch: Batch) -> None:
         """Add tags. After a failure, `salvage` is all that can be done."""
-        facts, parts = self._facts, self._rest + batch.parts
-        begin = facts.end - sum(map(len, self._rest))
-        end = facts.end + batch.size
-        # whole pages, some at a time, cost the kernel a fifth less
-        kept = end % GRAIN if end - begin > 8 * GRAIN else 0
-        self._rest = _cut_off(parts, kept)
-        self._write(begin, parts)
+        facts = self._facts
+        self._write(facts.end, batch.data)
         for time, offset in batch.keyframes:
             facts.keyframes.add(time, facts.end + offset)
-        facts.end = end
+        facts.end += batch.size
         facts.last = max(facts.last, batch.last)
         facts.audio |= batch.audio
         facts.video |= batch.video
 
     def _write_head(self, packed: bytes) -> None:
         """All but the size at its end, which is always the same."""
-        self._write(0, [packed[:-4].rstrip(b"\0") if self._room_is_a_hole else packed[:-4]])
+        self._write(0, packed[:-4].rstrip(b"\0") if self._room_is_a_hole else packed[:-4])
 
-    def _write(self, position: int, parts: list[bytes]) -> None:
-        for index in range(0, len(parts), MOST_PARTS):
-            some = parts[index : index + MOST_PARTS]
-            size = sum(map(len, some))
-            written = os.pwritev(self._number, some, position)
-            while written < size:  # the disk is nearly full: the next try says so
-                rest = b"".join(some)[written:]
-                written += os.pwrite(self._number, rest, position + written)
-            position += size
+    def _write(self, position: int, data: bytes) -> None:
+        written = os.pwrite(self._number, data, position)
+        while written < len(data):  # the disk is nearly full: the next try says so
+            more = os.pwrite(self._number, memoryview(data)[written:], position + written)
+            if not more:
+                raise OSError(errno.EIO, "The disk takes nothing")
+            written += more
 
     # ----------------------------------------------------------------- ending
 
@@ -224,7 +180,6 @@ class FlvFile:
         """
         head, facts = self._head, self._facts
         try:
-            self._write(facts.end - sum(map(len, self._rest)), self._rest)
             if facts.end <= (FLV_START if head is None else head.size):
                 self._folder.remove(unfinished(self._names))
                 return None
@@ -264,17 +219,3 @@ class FlvFile:
                 self._names = names
                 return
         raise self._too_many()
-
-
-def _cut_off(parts: list[bytes], size: int) -> list[bytes]:
-    """Take so many bytes from the end of these, and return them."""
-    index = len(parts)
-    while size > 0:
-        index -= 1
-        size -= len(parts[index])
-    rest = parts[index:]
-    del parts[index:]
-    if size < 0:
-        parts.append(rest[0][:-size])
-        rest[0] = rest[0][-size:]
-    return rest

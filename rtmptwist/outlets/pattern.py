@@ -10,14 +10,16 @@ from typing import Final
 
 from rtmptwist.disk.folder import Names, safe
 
-EXTENSION: Final = ".flv"
+EXTENSIONS: Final = (".flv",)
+"Of the formats that there are, in as many letters."
+
 UNFINISHED: Final = ".part"
 "Behind the extension, while a file is being written."
 
 FIELDS: Final = ("app", "vhost", "name", "date", "time", "part")
 
 _FIELD: Final = re.compile(r"\{(\w*)\}")
-_ROOM: Final = len(f"-99999{EXTENSION}{UNFINISHED}")
+_ROOM: Final = len(f"-99999{EXTENSIONS[0]}{UNFINISHED}")
 _SHAPES: Final = {
     "name": r".+",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
@@ -52,11 +54,14 @@ class Pattern:
         count = next((n for n, part in enumerate(parts[:-1]) if "{" in part), len(parts) - 1)
         self.root = Path("/".join(parts[:count]) or ("/" if text.startswith("/") else "."))
         "What all files have in common: the operator's, as it stands."
-        self._rest = "/".join(parts[count:]).removesuffix(EXTENSION)
+        rest = "/".join(parts[count:])
+        self.extension = rest[rest.rindex(".") :]
+        "What says the format."
+        self._rest = rest.removesuffix(self.extension)
         self._local = local
         shape = _FIELD.sub(lambda found: f"\0{found[1]}\0", self._rest)
         shape = re.sub("\0(\\w+)\0", lambda found: _SHAPES[found[1]], re.escape(shape))
-        self._shape = re.compile(rf"{shape}(?:-[0-9]+)?{re.escape(EXTENSION)}")
+        self._shape = re.compile(rf"{shape}(?:-[0-9]+)?{re.escape(self.extension)}")
 
     def names(self, stream: str, when: float, part: int) -> Names:
         """The file for one part of a recording of a stream that begins then, below `root`."""
@@ -68,7 +73,7 @@ class Pattern:
             "part": str(part),
         }
         *folders, file = _FIELD.sub(lambda found: values[found[1]], self._rest).split("/")
-        return (*map(safe, folders), safe(file, _ROOM) + EXTENSION)
+        return (*map(safe, folders), safe(file, _ROOM) + self.extension)
 
     def matches(self, names: Names) -> bool:
         """Whether a file may have come from this pattern, complete or not."""
@@ -80,7 +85,8 @@ def numbered(names: Names, number: int) -> Names:
     """The name for a file whose name is taken; 1 is the name itself."""
     if number == 1:
         return names
-    return (*names[:-1], f"{names[-1].removesuffix(EXTENSION)}-{number}{EXTENSION}")
+    stem, dot, extension = names[-1].rpartition(".")
+    return (*names[:-1], f"{stem}-{number}{dot}{extension}")
 
 
 def unfinished(names: Names) -> Names:
@@ -106,7 +112,8 @@ def _check(text: str) -> None:
     plain = _FIELD.sub("", text)
     if "{" in plain or "}" in plain or "\0" in plain:
         raise ValueError(f"{text!r} (expected a path with fields such as {{name}})")
-    if not text.endswith(EXTENSION) or text.endswith("/" + EXTENSION):
-        raise ValueError(f"{text!r} (expected a path that ends in {EXTENSION})")
+    file = text.rpartition("/")[2]
+    if not file.endswith(EXTENSIONS) or file in EXTENSIONS:
+        raise ValueError(f"{text!r} (expected a path that ends in {' or '.join(EXTENSIONS)})")
     if ".." in text.split("/"):
         raise ValueError(f'{text!r} (expected a path without "..")')

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
-from rtmptwist.disk.folder import Folder
+from rtmptwist.disk.folder import Folder, Names
 from rtmptwist.live.names import redacted
+from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.pattern import Pattern, below
+from rtmptwist.outlets.recordfile import RecordFile
 from rtmptwist.outlets.tape import Take
+
+FORMATS: Final[Mapping[str, Callable[[Folder, Names], RecordFile]]] = {".flv": FlvFile}
+"What makes a file, by its extension."
 
 
 class When(StrEnum):
@@ -48,6 +55,10 @@ class Plan:
 
     keep_size: int = 0
     "and the oldest ones when all have more than that."
+
+    def file(self, names: Names) -> RecordFile:
+        """One of its files, yet to be opened."""
+        return FORMATS[self.pattern.extension](self.folder, names)
 
     def shown(self, path: Path | str, name: str = "") -> str:
         """The path of a file, for logs: names of streams may be keys. `name`: of this one."""

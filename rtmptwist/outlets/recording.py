@@ -14,14 +14,15 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rtmptwist.disk.threads import Disk, TooSlow
 from rtmptwist.live.headers import Header, Headers
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecordEvent, RecordingMeter, RecordTurn
 from rtmptwist.live.stream import LiveStream
-from rtmptwist.outlets.flvfile import Finished, FlvFile, Opened
 from rtmptwist.outlets.plan import Plan
+from rtmptwist.outlets.recordfile import Finished, Opened, RecordFile
 from rtmptwist.outlets.tape import Take, Tape, begin_at, cut_at, is_metadata, metadata_in
 from rtmptwist.wire.message import Message, MessageType
 
@@ -89,15 +90,19 @@ class Recording:
         self._append = append
         self._lane = disk.lane(self._on_failure)
         self._pending: list[Message] = []
-        "Taken from the window, and not encoded yet."
+        "Taken from the window, and not on its way to the disk."
+        self._held = 0
+        "Bytes of those,"
+        self._seen = 0
+        "and of all up to the cursor, as the window counts."
         self._number = 0
         "Of the first of them."
         self._headers: tuple[Header, ...] = ()
         "In force before it, when a file begins there."
         self._metadata: Message | None = None
-        self._file: FlvFile | None = None
+        self._file: RecordFile | None = None
         "That is written to."
-        self._files: dict[FlvFile, int] = {}
+        self._files: dict[RecordFile, int] = {}
         "It and those that are still to be completed, with their parts."
         self._tape: Tape | None = None
         self._path = ""
@@ -135,7 +140,8 @@ class Recording:
                 self._pending += messages
             else:
                 self._pending, self._number = messages, self.cursor
-            self.cursor = window.head
+            self._held += window.total_size - self._seen
+            self.cursor, self._seen = window.head, window.total_size
         self._go_on()
 
     def end(self) -> None:
@@ -170,6 +176,7 @@ class Recording:
         window = self.stream.window
         begin = window.origin if self._fresh else window.start
         self.cursor = window.head if begin is None else max(begin, window.first)
+        self._seen = window.total_size - _size(window.since(self.cursor, window.head))
         window.takers.append(self)
 
     @property
@@ -188,7 +195,6 @@ class Recording:
         try:
             self._encode()
         except Exception as error:  # a stream must not suffer from its recording
-            self.log.failure("recording {name} failed", name=redacted(self.stream.name))
             self._lane.clear()
             self._on_failure(error)
 
@@ -201,12 +207,14 @@ class Recording:
                 self._check_held()
                 return
             tape = self._tape or self._start_tape()
-            index = tape.cut(self._pending, pictures=self._pictures)
-            self._write(tape, self._pending if index is None else self._pending[:index])
+            messages, held = self._pending, self._held
+            index = tape.cut(messages, self._lane.waiting, pictures=self._pictures)
+            rest = [] if index is None else messages[index:]
+            self._pending, self._held = rest, _size(rest)
+            self._write(tape, messages[:index], held - self._held)
             if index is None or self.state is not State.RECORDING:
-                self._pending = []
+                self._drop()
                 return
-            self._pending = self._pending[index:]
             self._number += index
             self._finish()
             self._part += 1
@@ -220,10 +228,11 @@ class Recording:
         index = next((index for index, message in enumerate(pending) if begins(message)), None)
         if index is None:
             # headers that are forgotten here are in force later on
-            if not self._fresh or len(pending) > MOST_HEADERS or _size(pending) > MOST_HELD:
-                pending.clear()
+            if not self._fresh or len(pending) > MOST_HEADERS or self._held > MOST_HELD:
+                self._drop()
             return False
         if not self._fresh:
+            self._held -= _size(pending[:index])
             del pending[:index]
             self._number += index
         self._fresh = False
@@ -236,7 +245,7 @@ class Recording:
         known = [*(header.message for header in self._headers), *self._pending]
         self._metadata = next(filter(is_metadata, known), None)
         names = plan.pattern.names(self.stream.name, self._now(), self._part)
-        self._file = file = FlvFile(plan.folder, names)
+        self._file = file = plan.file(names)
         self._files[file] = self._part
         self._tape = None
         self._at = 0
@@ -250,7 +259,7 @@ class Recording:
         self.state = State.OPENING
         self._lane.put(opening, partial(self._on_opened, file))
 
-    def _on_opened(self, file: FlvFile, opened: Opened) -> None:
+    def _on_opened(self, file: RecordFile, opened: Opened) -> None:
         if self.state is not State.OPENING or file is not self._file:
             return  # it took too long, and what closes it is on its way
         self.state = State.RECORDING
@@ -267,10 +276,10 @@ class Recording:
                 self._end()
 
     def _check_held(self) -> None:
-        held = _size(self._pending)
-        if held > MOST_HELD:
+        if self._held > MOST_HELD:
+            words = f"the disk is too slow: {self._held} bytes waited for a new file"
             self._lane.clear()
-            self._on_failure(TooSlow(f"the disk is too slow: {held} bytes waited for a new file"))
+            self._on_failure(TooSlow(words))
 
     def _start_tape(self) -> Tape:
         """
@@ -280,15 +289,19 @@ class Recording:
         until = self._at + plan.segment * 1000 if plan.segment else float("inf")
         most = plan.segment_size or float("inf")
         self._tape = tape = Tape(plan.take, self._metadata, until=until, most=most)
-        self._write(tape, tape.begin(self._pending, self._headers, self._at))
+        headers = tape.begin(self._pending, self._headers, self._at)
         self._headers = ()
+        if headers:
+            self._write(tape, headers, _size(headers))
         return tape
 
-    def _write(self, tape: Tape, messages: list[Message]) -> None:
+    def _write(self, tape: Tape, messages: list[Message], size: int) -> None:
         assert self._file is not None
-        batch = tape.encode(messages)
-        if batch.size and self.state is State.RECORDING:
-            self._lane.put(partial(self._file.write, batch), size=batch.size)
+        if self.state is State.RECORDING:
+            self._lane.put(partial(self._file.record, tape, messages), size=size)
+
+    def _drop(self) -> None:
+        self._pending, self._held = [], 0
 
     # ------------------------------------------------------------------- ending
 
@@ -298,7 +311,7 @@ class Recording:
         self._lane.put(self._file.finish, partial(self._on_finished, self._file))
         self._file = self._tape = None
 
-    def _on_finished(self, file: FlvFile, finished: Finished | None) -> None:
+    def _on_finished(self, file: RecordFile, finished: Finished | None) -> None:
         part = self._files.pop(file)
         if finished is not None:
             path = str(finished.path)
@@ -326,8 +339,11 @@ class Recording:
             return
         self.state = State.FAILED if self._scene is None else State.ENDED
         self.error = error
-        self._pending = []
+        self._drop()
         self._leave()
+        if not isinstance(error, OSError | TooSlow):
+            name = redacted(self.stream.name)
+            self.log.failure("recording {name} failed", Failure(error), name=name)
         self._rest = self._plan.segment or (RETRY if self._plan.segment_size else 0.0)
         self._started = False
         self._say(RecordTurn.END, self._path, error=_words(error))

@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Entry, Names
 from rtmptwist.disk.threads import Disk
-from rtmptwist.outlets.flvfile import FlvFile, Repaired
 from rtmptwist.outlets.pattern import UNFINISHED, finished
 from rtmptwist.outlets.plan import Plan
 from rtmptwist.outlets.recorder import Recorder
+from rtmptwist.outlets.recordfile import Repaired
 
 INTERVAL: Final = 600.0
 "Seconds between two looks."
@@ -76,7 +76,7 @@ def look(plan: Plan, now: float, *, first: bool) -> Report:
 
 def _repair(plan: Plan, names: Names, report: Report, first: bool) -> None:
     try:
-        repaired = FlvFile(plan.folder, finished(names)).repair(alone=first)
+        repaired = plan.file(finished(names)).repair(alone=first)
     except FileNotFoundError:
         return  # it has just been completed
     except OSError as error:

@@ -15,10 +15,11 @@ from rtmptwist.disk.folder import Folder
 from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvindex import survey
 from rtmptwist.outlets import flvfile
-from rtmptwist.outlets.flvfile import CREATOR, GRAIN, Finished, FlvFile, Opened
+from rtmptwist.outlets.flvfile import CREATOR, FlvFile
+from rtmptwist.outlets.recordfile import Finished, Opened
 from rtmptwist.outlets.tape import Batch, Take, Tape
 from rtmptwist.wire.message import Message
-from tests.support.live import audio, avc_header, gop, video
+from tests.support.live import avc_header, gop
 from tests.support.recordings import metadata_of, raising, tags_of
 
 
@@ -50,13 +51,6 @@ def complete(folder: Folder, *groups: list[Message]) -> Finished:
     finished = made.finish()
     assert finished is not None
     return finished
-
-
-def large(seconds: int) -> list[Message]:
-    """A second of 2 Mbit/s."""
-    return [
-        video(seconds * 1000 + n * 40, str(n), key=n == 0, size=10_000 + n * 7) for n in range(25)
-    ]
 
 
 # ----------------------------------------------------------------------------------- complete
@@ -93,28 +87,6 @@ def test_it_takes_no_more_of_the_disk_than_it_needs(folder: Folder) -> None:
     if found.st_blocks == found.st_size // 512 + 1:
         pytest.skip("this file system has no holes")  # pragma: no cover - as the words say
     assert found.st_blocks * 512 <= 4 * 4096
-
-
-def test_much_is_written_in_whole_pages_and_all_of_it_in_the_end(folder: Folder) -> None:
-    made = begun(folder)
-    groups = [large(second) for second in range(4)]
-    sizes = []
-    for batch in batches(*groups):
-        made.write(batch)
-        sizes.append(folder.path(("show.flv.part",)).stat().st_size)
-        assert made._facts.end - sizes[-1] < GRAIN
-    assert [size % GRAIN for size in sizes] == [0] * 4
-    finished = made.finish()
-    assert finished is not None
-    assert [tag.payload for tag in tags_of(finished.path)] == [
-        message.payload for group in groups for message in group
-    ]
-
-
-def test_many_messages_are_more_than_the_system_takes_at_once(folder: Folder) -> None:
-    messages = [audio(n, str(n)) for n in range(2000)]
-    finished = complete(folder, messages)
-    assert [tag.payload for tag in tags_of(finished.path)] == [m.payload for m in messages]
 
 
 def test_what_has_nothing_in_it_is_removed(folder: Folder, tmp_path: Path) -> None:
@@ -372,12 +344,8 @@ class FullDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
         self.room = room
-        self._pwritev, self._pwrite = os.pwritev, os.pwrite
-        monkeypatch.setattr(os, "pwritev", self.pwritev)
+        self._pwrite = os.pwrite
         monkeypatch.setattr(os, "pwrite", self.pwrite)
-
-    def pwritev(self, number: int, parts: list[bytes], position: int) -> int:
-        return self.pwrite(number, b"".join(parts), position)
 
     def pwrite(self, number: int, data: Any, position: int) -> int:
         if data and not self.room:
@@ -421,6 +389,17 @@ def test_a_disk_too_full_for_the_index_leaves_it_to_be_repaired(
     repaired = file(folder).repair(alone=True)
     assert repaired is not None
     assert repaired.seconds == 0.08
+
+
+def test_a_disk_that_takes_nothing_and_says_nothing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begun(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: 0)
+        with pytest.raises(OSError, match="takes nothing"):
+            made.write(batches(gop(0))[0])
+    made.close()
 
 
 def test_a_disk_that_stays_full(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,7 +371,7 @@ def test_only_the_first_segment_is_appended(tmp_path: Path) -> None:
 
 def failing(studio: Studio, error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk takes no more."""
-    monkeypatch.setattr(os, "pwritev", raising(error))
+    monkeypatch.setattr(os, "pwrite", raising(error))
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -388,7 +388,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_stream(
         failing(studio, FULL, patch)
         feed(inlet, *gop(120))
         studio.hang(1)
-        studio.disk.work()
+        studio.disk.do()
     studio.write()
     assert studio.turns == [
         "start show.flv",
@@ -544,7 +544,7 @@ def test_a_disk_that_hangs_and_then_fails(
     with monkeypatch.context() as patch:
         failing(studio, OSError(errno.EIO, "Broken disk"), patch)
         patch.setattr(studio.disk._reactor, "callFromThread", lambda *a: results.append(a))
-        studio.disk.work()  # it fails, but nobody knows yet
+        studio.disk.do()  # it fails, but nobody knows yet
     for second in 2, 3:
         feed(inlet, video(second * 1000, key=True, size=9000))
         studio.hang(1)
@@ -585,7 +585,7 @@ def test_a_file_that_is_opened_too_late_is_not_taken_for_the_next_one(
     studio.hang(1)
     results: list[Any] = []
     monkeypatch.setattr(studio.disk._reactor, "callFromThread", lambda *a: results.append(a))
-    studio.disk.work()  # it is opened, but not told yet
+    studio.disk.do()  # it is opened, but not told yet
     for second in range(4):
         feed(inlet, video(second * 1000, key=True, size=2000))
         studio.hang(1)
@@ -631,10 +631,12 @@ def test_meter(studio: Studio) -> None:
     studio.hang(1)
     meter = studio.recording.meter
     assert (meter.name, meter.state, meter.part, meter.error) == ("show", "recording", 1, "")
-    assert (meter.seconds, Path(meter.path).name) == (1.08, "show.flv")
-    assert 0 < meter.waiting < meter.size
+    assert (meter.seconds, Path(meter.path).name) == (0.08, "show.flv")
+    assert meter.waiting == sum(map(len, payloads(gop(1000))))
     studio.write()
-    assert studio.recording.meter.waiting == 0
+    written = studio.recording.meter
+    assert (written.seconds, written.waiting) == (1.08, 0)
+    assert written.size > meter.size > 0
     inlet.end(release=True)
     studio.write()
     total = studio.recorder.meter

@@ -101,7 +101,7 @@ def cut(studio: Studio) -> None:
     studio.pass_time(2)
     assert studio.files == ["show.flv.part"]
     file = studio.recording._file
-    assert file is not None
+    assert isinstance(file, FlvFile)
     file.close()
 
 
