@@ -64,11 +64,11 @@ class Reload:
         site = self._site
         reactor = site.reactor
         old = site.config
-        if not self._parent.running:
-            raise ReloadError("the server is not running")
+        self._check_running()
         try:
             # files may be many, or far away
             new = await deferToThreadPool(reactor, reactor.getThreadPool(), self._read)
+            self._check_running()
             plan = site.plan(new)
             ports = await self._open(plan)
         except (ConfigError, SiteError, ListenError) as error:
@@ -92,6 +92,10 @@ class Reload:
         self.log.info("the configuration is reloaded: {changes}", changes=told)
         site.registry.journal.note(EventKind.RELOAD, told)
         return changes
+
+    def _check_running(self) -> None:
+        if self._site.draining or not self._parent.running:
+            raise ReloadError("the server is about to stop, or has not started")
 
     def _read(self) -> Config:
         config = load(self._site.config.path)

@@ -2,7 +2,7 @@
 A configuration made to run: one child service per concern, started in order, stopped in reverse.
 
 What comes first is needed by what comes after; listeners are last, so that nobody is let in before
-the house is ready, and first to close, so that nobody is let in while it is being left.
+the house is ready. Before anything stops, everybody leaves: that is `drain`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -21,7 +21,7 @@ from rtmptwist.auth.banfile import Keeping
 from rtmptwist.auth.files import watching
 from rtmptwist.config.convert import NOBODY, Access
 from rtmptwist.config.schema import Config
-from rtmptwist.live.journal import EventKind
+from rtmptwist.drain import LAST_WORD, Drain
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Visitor
 from rtmptwist.net.listen import ListenerService
@@ -38,12 +38,6 @@ SWEEP_INTERVAL: Final = 1.0
 SLICE: Final = 100
 "Connections that are looked at in one turn of the reactor: about 1 ms, in which nobody is heard."
 
-LAST_WORD: Final = 1.0
-"""
-Seconds between the end of `drain`, when connections are aborted, and that they say so; and for the
-clients of tunnels to ask once more, without which they do not hear of the end.
-"""
-
 
 class Server(MultiService):
     """All that runs."""
@@ -53,6 +47,29 @@ class Server(MultiService):
         self.site = site
         self.reloading = Reload(site, self)
         site.reload = self.reloading.reload
+        self._drain = Drain(site)
+
+    def startService(self) -> None:
+        """Twisted: begin, perhaps once more."""
+        self._drain.undo()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def stopService(self) -> Deferred[Any]:
+        """Twisted: everybody leaves, by open doors, and then all stops."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self._drain.run()
+        await super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def leave(self, why: str) -> None:
+        """Stop; asked again, without waiting for anybody. `why`, for the log."""
+        site = self.site
+        if not site.draining:
+            site.drain(why)
+        else:
+            site.log.info("{why} again: nobody is waited for any more", why=why)
+            self._drain.hurry()
 
 
 def make_service(config: Config, reactor: Any) -> Server:
@@ -64,7 +81,6 @@ def make_service(config: Config, reactor: Any) -> Server:
         DiskWork(site),
         Sweeper(site),
         Keeping(site.bans, reactor),
-        Farewell(site),
         renewal(site.tls, reactor),
         *site.services,
         watching(site.files, reactor),
@@ -114,7 +130,6 @@ class Welcome(Service):
         """The first to stop: nobody is welcome any more."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._site.ready = False
-        self._site.registry.journal.note(EventKind.DRAIN, "the server stops")
 
 
 class Sweeper(Service):
@@ -195,61 +210,14 @@ class Sweeper(Service):
 
 
 class DiskWork(Service):
-    """Lets work with files come to its end, once everybody has left."""
-
-    log = Logger()
+    """Work with files: there as long as anybody may have some."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
     def stopService(self) -> Deferred[Any]:
-        """Fires when nothing is left to write, or it takes too long: then the rest is lost."""
+        """Fires when nothing is left to write, or it takes too long."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
-        patience = max(site.config.server.drain, LAST_WORD)
-        done = site.disk.idle().addTimeout(patience, site.reactor, self._give_up)
+        done = site.disk.idle().addTimeout(LAST_WORD, site.reactor, lambda *_: None)
         return done.addCallback(lambda _: site.disk.close())
-
-    def _give_up(self, _: object, patience: float) -> None:
-        self.log.error(
-            "files were not complete within {patience:g} s: {size} bytes are lost,"
-            " and the next start completes what is there",
-            size=self._site.disk.waiting,
-            patience=patience,
-        )
-
-
-class Farewell(Service):
-    """Tells clients that the server stops, and gives them `drain` seconds to take the rest."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-
-    def stopService(self) -> Deferred[Any]:
-        """Fires when all have gone, or had to go."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
-        site = self._site
-        drain = site.config.server.drain
-        gone = [connection.shut_down(drain) for connection in site.connections()]
-        for application in site.registry.applications():
-            application.close("the server is shutting down")
-        # a transport that never tells of its end must not keep us
-        farewell = DeferredList(gone, consumeErrors=True).addTimeout(
-            drain + LAST_WORD, site.reactor, lambda *_: []
-        )
-        return farewell.addCallback(self._lock_up)
-
-    def _lock_up(self, _: object) -> Deferred[Any]:
-        """Nobody is left but whoever stands at the door, or holds it open for a tunnel."""
-        told = [tunnels.close() for tunnels in self._site.tunnels]
-        farewell = DeferredList(told, consumeErrors=True).addTimeout(
-            LAST_WORD, self._site.reactor, lambda *_: []
-        )
-        return farewell.addCallback(self._show_out)
-
-    def _show_out(self, _: object) -> Deferred[Any]:
-        self._site.events.close()
-        for visitor in self._site.visitors():
-            visitor.leave()
-        # last of all: what has ended just now is still to be told
-        return self._site.hooks.close(self._site.config.server.drain)

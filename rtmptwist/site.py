@@ -217,6 +217,9 @@ class Site:
         self.ready = False
         "Whether somebody is let in."
 
+        self.looked_at: float | None = None
+        "When somebody last wanted to know that; None: nobody has."
+
         self.draining = False
         "Whether it is about to stop."
 

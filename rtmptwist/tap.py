@@ -86,7 +86,7 @@ def makeService(options: Options) -> IService:
     form = json_of if options.config.server.log == "json" else text_of
     parent = Top(observer(twistd, reactor, form) if twistd is not None else None)
     server.setServiceParent(parent)
-    CleanExit(reactor, server.site.drain).setServiceParent(parent)
+    CleanExit(reactor, server.leave).setServiceParent(parent)
     Hangup(reactor, server.reloading.begin).setServiceParent(parent)
     return parent
 
@@ -101,9 +101,9 @@ class CleanExit(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, drain: Callable[[str], None]) -> None:
+    def __init__(self, reactor: Any, leave: Callable[[str], None]) -> None:
         self._reactor = reactor
-        self._drain = drain
+        self._leave = leave
 
     def startService(self) -> None:
         """Twisted: replace its handlers as soon as they are there."""
@@ -116,7 +116,7 @@ class CleanExit(Service):
                 signal.signal(number, self._heard)
 
     def _heard(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal handler
-        self._reactor.callFromThread(self._drain, signal.Signals(number).name)
+        self._reactor.callFromThread(self._leave, signal.Signals(number).name)
 
 
 class Hangup(Service):

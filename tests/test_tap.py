@@ -99,7 +99,7 @@ def test_the_service_gets_the_configuration_and_the_reactor(
 
     class Server(Service):
         reloading = SimpleNamespace(begin=None)
-        site = SimpleNamespace(drain=None)
+        leave = None
 
     def make_service(config: Config, reactor: object) -> Server:
         made.append((config, reactor))

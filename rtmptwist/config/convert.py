@@ -276,12 +276,15 @@ class HttpUrl(Converter[str]):
 
     def read(self, text: str) -> str:
         if not _is_http_url(text):
-            shown = re.sub(r"//[^/]*@", "//...@", text.partition("?")[0])
-            raise wrong(shown, "an URL such as https://example.org/hook, in ASCII")
+            raise wrong(_without_login(text), "an URL such as https://example.org/hook, in ASCII")
         return text
 
     def show(self, value: str) -> str:
         return value
+
+
+def _without_login(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//...@", url.partition("?")[0])
 
 
 def _is_http_url(text: str) -> bool:
@@ -291,6 +294,33 @@ def _is_http_url(text: str) -> bool:
     except ValueError:
         return False
     return bool(fine and re.fullmatch(r"[!-~]+", text)) and "#" not in text
+
+
+class RtmpUrl(Converter[str]):
+    """Where else clients can go; `{app}` stands for the application that they want."""
+
+    def read(self, text: str) -> str:
+        if not _is_rtmp_url(text.replace("{app}", "app")):
+            raise wrong(_without_login(text), "an URL such as rtmp://b.example.org/{app}")
+        return text
+
+    def show(self, value: str) -> str:
+        return value
+
+
+def _is_rtmp_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in _RTMP and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    # nothing of a login, which would be told to everybody
+    return bool(fine and parts.path.strip("/") and re.fullmatch(r"[!-~]+", text)) and not (
+        set("{}?#@") & set(text)
+    )
+
+
+_RTMP: Final = ("rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts")
 
 
 class Program(Converter[tuple[str, ...]]):

@@ -38,6 +38,7 @@ from rtmptwist.config.convert import (
     Or,
     Place,
     Program,
+    RtmpUrl,
     ServerEndpoint,
     Size,
     Who,
@@ -52,6 +53,7 @@ class Server:
 
     state: Annotated[Path, Folder()] = Path("var")
     drain: Annotated[float, Duration(0, HOUR)] = 5.0
+    drain_to: Annotated[str | None, Or("none", RtmpUrl())] = None
     log: Annotated[str, Choice("text", "json")] = "text"
     chunk_size: Annotated[int, Size(128, 65536)] = 65536
     gather: Annotated[float, Duration(0, 0.2)] = 0.025

@@ -56,6 +56,9 @@ class Phase(Enum):
     "Goes on with a stream, without pictures as long as there is no key frame."
 
     RUNNING = "running"
+    LAST = "last"
+    "Runs until its next key frame, which it does not take any more."
+
     ENDED = "ended"
 
 
@@ -144,6 +147,17 @@ class Inlet:
             self.stop()
             self._left(self, release)
 
+    def conclude(self) -> None:
+        """
+        End with the GOP that is being sent, so that its takers get a whole one; at once if there
+        are no pictures that could be waited for.
+        """
+        if self.phase is Phase.RUNNING and self.window.pictures:
+            self.phase = Phase.LAST
+            self._steady = False
+        elif self.phase is not Phase.LAST:
+            self.end(release=True)
+
     def stop(self) -> None:
         """Take nothing any more."""
         self._total = self.meter
@@ -162,12 +176,16 @@ class Inlet:
     def _admit(self, tag: Tag, message: Message) -> bool:
         """Do what a message that is no ordinary frame asks for; True: it is one all the same."""
         phase = self.phase
+        if phase is Phase.LAST and tag.keyframe:
+            self.end(release=True)
+            return False
         if phase is Phase.ENDED:
             return False
+        runs = phase in (Phase.RUNNING, Phase.LAST)
         if tag.coded:
-            return self._counts(tag, message.timestamp)
+            return runs or self._counts(tag, message.timestamp)
         if tag.content is Content.OPAQUE:
-            if phase is Phase.RUNNING or self._counts(tag, message.timestamp):
+            if runs or self._counts(tag, message.timestamp):
                 time = self._timeline.media(message.timestamp)
                 self.window.append(_at(message, time))
             return False

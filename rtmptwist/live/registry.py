@@ -14,7 +14,7 @@ from rtmptwist.live.interfaces import Connection, ConnectionLimits
 from rtmptwist.live.journal import Journal
 from rtmptwist.live.ledger import Ledger
 from rtmptwist.live.meters import RegistryMeter
-from rtmptwist.live.names import redacted
+from rtmptwist.live.names import ConnectTarget, redacted
 from rtmptwist.live.networks import place, within
 from rtmptwist.live.refusals import Reason, Refusals
 from rtmptwist.wire.status import StatusCode
@@ -60,6 +60,9 @@ class Registry:
 
         self.guessing: Callable[[str], str] = _nobody
         "The same, because of wrong logins."
+
+        self.leaving: Callable[[ConnectTarget], Refused] | None = None
+        "While the server is being left: why nobody comes in, and where to go instead."
 
         self._clock = clock
         self._by_address: dict[str, int] = {}

@@ -66,6 +66,8 @@ class LiveStream:
         "Ends the publication, unless its publisher, or another, comes first."
         self._owner: tuple[Hashable] | None = None
         "For whom the name is kept meanwhile."
+        self._concluding = False
+        "Nobody is to come back."
 
     @property
     def live(self) -> bool:
@@ -97,6 +99,7 @@ class LiveStream:
         stands_in = publisher.stands_in
         if not stands_in:
             self._check_name(identity)
+        self._concluding = False
         old = self.inlet
         if old is not None:
             self._stop(old)
@@ -121,13 +124,35 @@ class LiveStream:
 
     def supply(self) -> bool:
         """Somebody watches it: have it fed, if nobody publishes. False: there is nothing for it."""
-        for supplier in tuple(self._suppliers) if self.inlet is None else ():
+        wanted = self.inlet is None and not self._concluding
+        for supplier in tuple(self._suppliers) if wanted else ():
             try:
                 if supplier.supply(self):
                     break
             except Exception:  # whatever is wrong with it, those who watch have no part in it
                 self.log.failure("a supplier of {name} failed", name=redacted(self.name))
         return self.inlet is not None
+
+    def conclude(self, *, now: bool = False) -> None:
+        """
+        End the publication for good, and tell viewers when they have all of it.
+
+        It ends before its next key frame, or at once if nobody takes it, or it has to be `now`. Its
+        publisher is not told: what else it sends is not taken.
+        """
+        self._concluding = True
+        inlet = self.inlet
+        if inlet is not None and not self.supplied:
+            if now or not self._needed:
+                inlet.end(release=True)
+            else:
+                inlet.conclude()
+        elif self.live:
+            if inlet is not None:
+                self._displace(inlet, "nothing is supplied any more")
+            if self._grace is not None:
+                self._grace.cancel()
+            self._over()
 
     def close(self, reason: str) -> None:
         """End it at once, for its publisher and for all viewers."""
@@ -218,8 +243,9 @@ class LiveStream:
             self._owner = None if release else (inlet.identity,)
             if not self._needed:
                 self._forget()
-            if audience.busy or (self.settings.grace > 0 and (audience.subscribers or not release)):
-                self._grace = self._clock.callLater(self.settings.grace, self._over)
+            grace = 0.0 if self._concluding else self.settings.grace
+            if audience.busy or (grace > 0 and (audience.subscribers or not release)):
+                self._grace = self._clock.callLater(grace, self._over)
             if audience.subscribers and self.supply():
                 self._tell_outlets(live=False)
                 return

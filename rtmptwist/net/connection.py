@@ -441,6 +441,31 @@ class ServerConnection(Protocol):
             transport: Any = self.transport
             transport.abortConnection()
 
+    @property
+    def expects(self) -> bool:
+        """Whether there is media to come from the client, or due to it."""
+        return any(stream.expects for stream in self.streams.values())
+
+    def ask_to_reconnect(self, where: Callable[[ConnectTarget], str]) -> bool:
+        """
+        Ask a client to connect elsewhere, by a new tcUrl; empty: by the one it knows. False: it
+        did not say that it can (Enhanced RTMP v2, capsEx).
+        """
+        if self.visitor is None or self.target is None or self.session.state is not State.CONNECTED:
+            return False
+        capabilities = self.visitor.properties.get("capsEx")
+        if not isinstance(capabilities, int | float) or not 0 < capabilities < 1 << 32:
+            return False
+        if not int(capabilities) & _RECONNECT:
+            return False
+        url = where(self.target)
+        status = Status(
+            StatusCode.CONNECT_RECONNECT_REQUEST, _MOVE_ON, {"tcUrl": url} if url else {}
+        )
+        self.session.status(0, status)
+        self.send()
+        return True
+
     def shut_down(self, linger: float) -> Deferred[None]:
         """The server stops: tell the client, close within `linger` seconds; fires when it left."""
         reason = "the server is shutting down"
@@ -575,6 +600,9 @@ def _name_of(address: str, port: int | None) -> str:
 _SORRY: Final = "The server failed; its log says why."
 _TOO_LONG: Final = "It took too long to decide."
 _SHUT_DOWN: Final = "The server is shutting down."
+_MOVE_ON: Final = "The server is about to stop: please connect anew."
+_RECONNECT: Final = 1
+"Of capsEx: the client understands reconnect requests."
 _FAILED: Final[dict[type, StatusCode]] = {
     Connect: StatusCode.CONNECT_FAILED,
     Play: StatusCode.PLAY_FAILED,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import Conduct, overdue
-from rtmptwist.live.inlet import Inlet
+from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import redacted
@@ -31,6 +31,10 @@ class NetStream(Protocol):
     @property
     def account(self) -> str:
         """In whose name."""
+
+    @property
+    def expects(self) -> bool:
+        """Whether there is media to come from the client, or due to it."""
 
     def push(self, message: Message) -> None:
         """Media or data came from the client."""
@@ -92,6 +96,11 @@ class Publishing:
     def shown(self) -> str:
         """Application and stream, for logs."""
         return redacted(self._path)
+
+    @property
+    def expects(self) -> bool:
+        """Whether anything is taken."""
+        return self._inlet is not None and self._inlet.phase is not Phase.ENDED
 
     def attach(self, inlet: Inlet, merge: float) -> None:
         """Begin: the inlet's methods are ours from now on, without a detour."""
@@ -242,6 +251,11 @@ class Playing:
     def shown(self) -> str:
         """Application and stream, for logs."""
         return redacted(self._path)
+
+    @property
+    def expects(self) -> bool:
+        """Whether there is more, or it has not got all yet."""
+        return self.application.is_live(self.name) or self.subscriber.owed
 
     def attach(self, subscriber: Subscriber) -> None:
         """Begin; media comes from the first `resume` on."""

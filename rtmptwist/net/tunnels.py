@@ -65,6 +65,8 @@ class Tunnels:
         self.meter = TunnelMeter()
         self.limits = limits or TunnelLimits()
         self.factory = factory
+        self.leaving = False
+        "Nobody new is let in: the server is about to stop."
         self._clock = clock
         self._token = token
         self._sessions: dict[str, Polls] = {}
@@ -174,7 +176,7 @@ class Tunnels:
 
     def _admit(self, address: str) -> None:
         limits = self.limits
-        if self._closing is not None:
+        if self.leaving or self._closing is not None:
             raise TunnelsFull("the server is shutting down")
         if len(self._sessions) >= limits.sessions:
             raise TunnelsFull(f"{limits.sessions} tunnels are open")

@@ -36,7 +36,10 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         target = parse_connect(event.app, event.tc_url)
     except BadName as error:
         raise Refused(StatusCode.CONNECT_INVALID_APP, str(error)) from error
-    application, rest = connection.registry.application(target.host, target.path)
+    registry = connection.registry
+    if registry.leaving is not None:
+        raise registry.leaving(target)
+    application, rest = registry.application(target.host, target.path)
     visitor = Visitor(
         connection.address,
         application,
@@ -189,6 +192,9 @@ async def _allowed(
     assert target is not None
     assert visitor is not None
     assert account is not None
+    if connection.registry.leaving is not None:
+        status = connection.registry.leaving(target).status
+        raise Refused(code, status.description, **status.more)
     try:
         name = stream_name(target, event.name)
         application, rest = connection.registry.application(name.host, name.path)

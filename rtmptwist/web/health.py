@@ -23,6 +23,8 @@ def mount(app: Klein, house: House) -> None:
 
     @app.route("/readyz", methods=["GET"])
     def readyz(request: Request) -> bytes:
+        house.looked_at = house.reactor.seconds()
         if house.ready:
             return answer(request, b"ready\n", _TEXT)
-        return answer(request, b"not ready\n", _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+        words = b"about to stop\n" if house.draining else b"not ready\n"
+        return answer(request, words, _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)

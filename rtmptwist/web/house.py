@@ -27,6 +27,9 @@ class House(Protocol):
     ready: bool
     "Whether it lets somebody in: it has started, and is not about to stop."
 
+    looked_at: float | None
+    "When somebody last wanted to know that; None: nobody has."
+
     reload: Callable[[], Awaitable[Sequence[str]]]
     """
     Read the configuration again and put it to work. The lines of what has changed.

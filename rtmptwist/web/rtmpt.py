@@ -29,6 +29,9 @@ from rtmptwist.web.forwarded import client_address
 IDLE_SIZE: Final = 64
 "Bytes of a body that means nothing; clients send one."
 
+RETRY_AFTER: Final = 5
+"Seconds after which there may be room, or another server."
+
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 """At 200 requests a second, ten digits last for a year."""
 
@@ -60,6 +63,7 @@ def mount(app: Klein, tunnels: Tunnels, proxies: Sequence[IPv4Network | IPv6Netw
         except TooManyFromAddress:
             return _answer(request, HTTPStatus.TOO_MANY_REQUESTS)
         except TunnelsFull:
+            request.responseHeaders.setRawHeaders(b"Retry-After", [b"%d" % RETRY_AFTER])
             return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE)
         return _answer(request, HTTPStatus.OK, session_id.encode() + b"\n")
 

@@ -23,6 +23,7 @@ class StatusCode(StrEnum):
     CONNECT_FAILED = "NetConnection.Connect.Failed"
     CONNECT_CLOSED = "NetConnection.Connect.Closed"
     CONNECT_APP_SHUTDOWN = "NetConnection.Connect.AppShutdown"
+    CONNECT_RECONNECT_REQUEST = "NetConnection.Connect.ReconnectRequest"
     CALL_FAILED = "NetConnection.Call.Failed"
 
     FAILED = "NetStream.Failed"

@@ -32,6 +32,7 @@ from rtmptwist.config.convert import (
     Or,
     Place,
     Program,
+    RtmpUrl,
     ServerEndpoint,
     Size,
     Who,
@@ -51,6 +52,7 @@ QUOTED = (
     "expected a program and its arguments, quoted as in a shell"
     " (a ; after a blank begins a comment)"
 )
+RTMP_URL = "an URL such as rtmp://b.example.org/{app}"
 URL = "an URL such as https://example.org/hook, in ASCII"
 
 GOOD: list[tuple[Converter[Any], str, object]] = [
@@ -80,6 +82,8 @@ GOOD: list[tuple[Converter[Any], str, object]] = [
     (HostNames(), "Example.ORG. 10.0.0.1, ::1", ("example.org", "10.0.0.1", "::1")),
     (Names(), "none", ()),
     (Names(), "b, a", ("b", "a")),
+    (RtmpUrl(), "rtmp://b.example.org/{app}", "rtmp://b.example.org/{app}"),
+    (RtmpUrl(), "rtmpts://[::1]:8443/a/b", "rtmpts://[::1]:8443/a/b"),
     (HttpUrl(), "https://a:b@[::1]:8443/c?d=e", "https://a:b@[::1]:8443/c?d=e"),
     (Program(), "prog", ("prog",)),
     (Program(), "sh -c 'a \"$B\"; c'\n'' d\\ e", ("sh", "-c", 'a "$B"; c', "", "d e")),
@@ -144,6 +148,22 @@ BAD: list[tuple[Converter[Any], str, str]] = [
     (Names(), "", "''; expected names, or none"),
     (Names(), "a, none", "'a, none'; expected names, or none"),
     (Names(), "a b a", "'a b a'; expected a only once"),
+    *(
+        (RtmpUrl(), text, f"'{text}'; expected {RTMP_URL}")
+        for text in (
+            *("", "b.example.org", "http://b/{app}", "rtmp://", "rtmp://b", "rtmp://b/"),
+            *(
+                "rtmp://b:99999/a",
+                "rtmp://b:0/a",
+                "rtmp://[b/a",
+                "rtmp://b/{name}",
+                "rtmp://b/{app",
+            ),
+            *("rtmp://b/a b", "rtmp://b/ä", "rtmp://b/a#c"),
+        )
+    ),
+    (RtmpUrl(), "rtmp://anna:geheim@b/a", f"'rtmp://...@b/a'; expected {RTMP_URL}"),
+    (RtmpUrl(), "rtmp://b/{app}?token=geheim", f"'rtmp://b/{{app}}'; expected {RTMP_URL}"),
     (HttpUrl(), "", f"''; expected {URL}"),
     (HttpUrl(), "rtmp://a/b", f"'rtmp://a/b'; expected {URL}"),
     (HttpUrl(), "https://", f"'https://'; expected {URL}"),

@@ -181,8 +181,8 @@ takeover = any
             " [app NAME] or [vhost HOST / app NAME]"
         ),
         (
-            "site.ini:7: [server] colour: unknown key; expected state, drain, log, chunk_size,"
-            " gather, stream_metrics, disk_threads"
+            "site.ini:7: [server] colour: unknown key; expected state, drain, drain_to, log,"
+            " chunk_size, gather, stream_metrics, disk_threads"
         ),
         (
             "site.ini:8: [server] drain: '5 # seconds'; expected a duration such as"

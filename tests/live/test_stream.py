@@ -7,7 +7,7 @@ import pytest
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.inlet import PATIENCE, Phase
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.wire.message import Message
+from rtmptwist.wire.message import Message, MessageType
 from rtmptwist.wire.status import StatusCode
 from tests.support.live import (
     HEADERS,
@@ -374,3 +374,95 @@ def test_figures() -> None:
     assert stage.stream.meter.state == "grace"
     stage.clock.advance(5)
     assert stage.stream.meter.state == "idle"
+
+
+# ------------------------------------------------------------------ conclusions
+
+
+def test_a_publication_is_concluded_before_its_next_key_frame() -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    stage.stream.conclude()
+    feed(inlet, video(120), audio(120))
+    stage.stream.conclude()
+    assert inlet.phase is Phase.LAST
+    assert viewer.told == ["published"]
+    feed(inlet, avc_header(), *gop(160))
+    assert viewer.payloads[before:] == payloads([video(120), audio(120), avc_header()])
+    assert viewer.told == ["published", "unpublished"]
+    assert (inlet.phase, stage.stream.live) == (Phase.ENDED, False)
+    feed(inlet, *gop(280), data("onFI"))
+    inlet.end()
+    assert len(viewer.payloads) == before + 3
+
+
+def test_data_and_unknown_pictures_still_go_before_that() -> None:
+    stage, viewer, inlet = on_air()
+    before = len(viewer.messages)
+    stage.stream.conclude()
+    unknown = Message(MessageType.VIDEO, 120, 1, b"\x2fwhatever")
+    feed(inlet, data("onFI"), unknown)
+    assert viewer.payloads[before:] == payloads([data("onFI"), unknown])
+
+
+@pytest.mark.parametrize("first", [[aac_header(), audio(0)], [*headers()], []])
+def test_without_pictures_it_is_concluded_at_once(first: list[Message]) -> None:
+    stage = Stage()
+    viewer = stage.watch()
+    inlet = stage.publish()
+    feed(inlet, *first)
+    stage.stream.conclude()
+    assert inlet.phase is Phase.ENDED
+    assert viewer.told[-1] == "unpublished"
+    assert len(viewer.payloads) == len(first)
+
+
+def test_what_nobody_takes_is_concluded_at_once() -> None:
+    stage, viewer, inlet = on_air()
+    viewer.subscriber.close()
+    stage.stream.conclude()
+    assert inlet.phase is Phase.ENDED
+    assert stage.application.streams == {}
+
+
+def test_there_may_be_no_time_to_wait_for_a_key_frame() -> None:
+    stage, viewer, inlet = on_air()
+    stage.stream.conclude()
+    stage.stream.conclude(now=True)
+    assert inlet.phase is Phase.ENDED
+    assert viewer.told == ["published", "unpublished"]
+    stage.stream.conclude()
+
+
+def test_whose_publisher_is_away_is_concluded_as_well() -> None:
+    stage, viewer, inlet = on_air()
+    inlet.end()
+    assert stage.stream.meter.state == "grace"
+    stage.stream.conclude()
+    assert stage.stream.meter.state == "idle"
+    assert viewer.told == ["published", "unpublished"]
+    assert stage.clock.getDelayedCalls() == []
+
+
+def test_who_comes_after_all_may_leave_and_return() -> None:
+    stage, viewer, _ = on_air()
+    stage.stream.conclude(now=True)
+    inlet = stage.publish("first")
+    feed(inlet, *headers(), *gop(0))
+    inlet.end()
+    assert stage.stream.live
+    assert viewer.told == ["published", "unpublished", "published"]
+
+
+def test_who_lags_is_told_when_it_has_got_all() -> None:
+    stage, viewer, inlet = on_air()
+    slow = stage.watch(blocked=True)
+    feed(inlet, *gop(120))
+    stage.stream.conclude()
+    feed(inlet, video(240, key=True))
+    assert viewer.told[-1] == "unpublished"
+    assert (slow.told, slow.subscriber.owed) == ([], True)
+    while slow.subscriber.owed:
+        slow.writer.drain()
+    assert slow.told == ["unpublished"]
+    assert slow.payloads[-6:] == payloads(gop(120))

@@ -220,3 +220,39 @@ def test_an_operator_closes_it_for_all() -> None:
     assert slate.publishers[0].reason == "enough"
     assert viewer.told == [EndReason.CLOSED]
     assert st.application.streams == {}
+
+
+@pytest.mark.parametrize("grace", [0.0, 5.0])
+def test_nothing_stands_in_for_what_is_concluded(grace: float) -> None:
+    st, slate = stage(Settings(grace=grace))
+    inlet = st.publish()
+    viewer = st.watch()
+    feed(inlet, *headers(), *gop(0))
+    st.stream.conclude(now=True)
+    assert not slate.inlets
+    assert st.stream.state == "idle"
+    assert viewer.told[-1] == "unpublished"
+
+
+def test_what_stands_in_is_concluded_at_once() -> None:
+    st, slate = stage(Settings(grace=5.0))
+    inlet = st.publish("owner")
+    viewer = st.watch()
+    feed(inlet, *headers(), *gop(0))
+    inlet.end()
+    assert st.stream.state == "supplied"
+    feed(slate.inlet, *headers(), *gop(0))
+    st.stream.conclude()
+    assert slate.publishers[0].reason == "nothing is supplied any more"
+    assert st.stream.state == "idle"
+    assert viewer.told[-1] == "unpublished"
+    assert st.clock.getDelayedCalls() == []
+
+
+def test_so_is_what_nobody_ever_published() -> None:
+    st, slate = stage()
+    viewer = st.watch()
+    feed(slate.inlet, *headers(), *gop(0))
+    st.stream.conclude()
+    assert slate.publishers[0].reason == "nothing is supplied any more"
+    assert viewer.told == ["published", "unpublished"]

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.application.service import MultiService
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
@@ -27,7 +26,7 @@ from rtmptwist.net.listen import ListenerService
 from rtmptwist.net.netstream import NetStream, Refusal
 from rtmptwist.net.tls import client_tls
 from rtmptwist.net.tunnelclient import ClientTunnel
-from rtmptwist.service import Farewell, make_service
+from rtmptwist.service import make_service
 from rtmptwist.site import Site
 from rtmptwist.wire.message import Message, MessageType
 
@@ -229,9 +228,9 @@ class Host(Guests):
 
     def __init__(self, config: Config, scheme: str = "rtmp") -> None:
         """Its guests speak `scheme`."""
-        self.service: MultiService = make_service(config, reactor)
+        self.service = make_service(config, reactor)
         self.service.privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's
-        self.service.startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self.service.startService()
         (listener,) = (child for child in self.service if isinstance(child, ListenerService))
         super().__init__(f"{scheme}://{listener.bound_address()}")
         self._running = True
@@ -244,8 +243,7 @@ class Host(Guests):
     @property
     def site(self) -> Site:
         """What its listeners share."""
-        (farewell,) = (child for child in self.service if isinstance(child, Farewell))
-        return farewell._site
+        return self.service.site
 
     @property
     def registry(self) -> Registry:

@@ -222,6 +222,6 @@ def test_who_stops_is_not_ready(tmp_path: Path) -> None:
     manned.service.stopService()
     wire.say(request("/readyz", b"", method="GET"))
     (answer,) = wire.hear()
-    assert (answer.status, answer.body) == (503, b"not ready\n")
+    assert (answer.status, answer.body) == (503, b"about to stop\n")
     wire.lose()
     manned.pass_time(10)
