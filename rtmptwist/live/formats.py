@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rtmptwist.media.flv import flv_tag
 from rtmptwist.wire.chunk import append_full
 from rtmptwist.wire.message import Message, MessageType
 
@@ -55,3 +56,31 @@ class RtmpFormat:
             chunk_stream = _CHUNK_STREAMS.get(message.type, DATA_CHUNK_STREAM)
             append_full(parts, message, chunk_stream, chunk_size, stream_id)
         return b"".join(parts)
+
+
+_FLV: Final = frozenset((_AUDIO, _VIDEO, int(MessageType.DATA), int(MessageType.DATA_AMF3)))
+
+
+@dataclass(frozen=True, slots=True)
+class FlvFormat:
+    """FLV tags; whose they are has sent the header of a file before. They suit all viewers, too."""
+
+    audio: bool = True
+    video: bool = True
+
+    def select(self, *, audio: bool | None = None, video: bool | None = None) -> FlvFormat:
+        """The same with sound or pictures left out or put back; None: as it is."""
+        return replace(
+            self,
+            audio=self.audio if audio is None else audio,
+            video=self.video if video is None else video,
+        )
+
+    def encode(self, messages: Sequence[Message]) -> bytes:
+        """Put messages into one immutable buffer; what FLV has no tags for is left out."""
+        left_out = {_AUDIO: not self.audio, _VIDEO: not self.video}
+        return b"".join(
+            flv_tag(message.type, message.timestamp, message.payload)
+            for message in messages
+            if message.type in _FLV and not left_out.get(message.type)
+        )

@@ -29,7 +29,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.census import measure, viewers_of
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.web import events, views
+from rtmptwist.web import events, httpflv, views
 from rtmptwist.web.answers import (
     Problem,
     admitted,
@@ -95,6 +95,9 @@ class Route:
     tells: Mapping[str, type] = field(default_factory=dict)
     "Answered by Server-Sent Events, whose data this is: it does not end by itself."
 
+    sends: str = ""
+    "Answered by bytes of this content type, which do not end by themselves either."
+
     query: Mapping[str, Parameter] = field(default_factory=dict)
     body: Mapping[str, Parameter] | None = None
     status: HTTPStatus = HTTPStatus.OK
@@ -108,6 +111,7 @@ class Api:
     def __init__(self, house: House, operators: Operators) -> None:
         self.house = house
         self._operators = operators
+        self._screens = httpflv.Screens(house.reactor)
 
     def resource(self) -> IResource:
         """All routes; whatever is not there is told as an error of this API."""
@@ -139,7 +143,7 @@ class Api:
         elif route.method != "GET":
             check_change(request)
         shown = await route.handle(self, Call(request, operator, path, query, body))
-        if route.tells:
+        if route.tells or route.sends:
             return b""
         if route.shows is None:
             return answer(request, b"", "application/json", route.status)
@@ -217,6 +221,14 @@ class Api:
     async def stream(self, call: Call) -> object:
         """One stream."""
         return views.stream_view(self.house, *self._stream(call))
+
+    async def flv(self, call: Call) -> object:
+        """What a stream shows."""
+        application, stream = self._stream(call)
+        shown = redacted(stream.name)
+        self._note(call, "watches {app}/{name}", app=application.name, name=shown)
+        await self._screens.show(call.request, application, stream)
+        return None
 
     async def viewers(self, call: Call) -> object:
         """The connections that watch a stream."""
@@ -435,6 +447,13 @@ ROUTES: Final = (
         words="One stream",
         handle=Api.stream,
         shows=views.StreamView,
+    ),
+    Route(
+        method="GET",
+        path="streams/<stream>/flv",
+        words="A stream itself, as FLV",
+        handle=Api.flv,
+        sends=httpflv.CONTENT_TYPE,
     ),
     Route(
         method="GET",

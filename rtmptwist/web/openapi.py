@@ -116,7 +116,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {str(route.status.value): _response(route, schemas), **_ERRORS},
     }
-    if route.tells:
+    if route.tells or route.sends:
         operation["tags"] = [ENDLESS]
     if route.body is not None:
         schema = _object(route.body)
@@ -145,6 +145,8 @@ def _response(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         words = f"Server-Sent Events; data is JSON in one line, by the event's name: {names}."
         text = {"type": "string", "description": words}
         response["content"] = {"text/event-stream": {"schema": text}}
+    if route.sends:
+        response["content"] = {route.sends: {"schema": {"type": "string", "format": "binary"}}}
     return response
 
 

@@ -18,6 +18,8 @@ from tests.support.programs import (
     Programs,
     Site,
     ffmpeg9,
+    packets,
+    parse_packets,
     player,
     program,
     serve,
@@ -125,3 +127,19 @@ def test_publishers_by_all_variants_and_a_viewer(started: Programs) -> None:
     site.wait_for(r"no longer publishes live/rtmps: Please leave")
     with pytest.raises(urllib.error.HTTPError, match="404"):
         desk.api("connections/999999")
+
+
+def test_ffmpeg_reads_a_stream_from_the_api(started: Programs) -> None:
+    """As FLV over HTTP: packets are those that were published, key frame first."""
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    started.start(*forever("rtmps", url(site, "rtmps", "live/show")))
+    (stream,) = Desk(site).once("streams", lambda page: page["total"] == 1)["items"]
+    address = site.url(f"api/v1/streams/{stream['id']}/flv", "http", "admin")
+    viewer = started.start(*player(ffmpeg9(), address, "-t", "2"))
+    assert viewer.wait() == 0, viewer.words()
+    seen = [(each[0], each[-1]) for each in parse_packets(viewer.output())]
+    published = [(each[0], each[-1]) for each in packets(ffmpeg9(), SAMPLE)]
+    assert {number for number, _ in seen} == {"0", "1"}
+    assert len(seen) > 30
+    assert set(seen) <= set(published)
+    assert seen[0] == next(each for each in published if each[0] == "0")

@@ -8,11 +8,13 @@ from rtmptwist.live.formats import (
     AUDIO_CHUNK_STREAM,
     DATA_CHUNK_STREAM,
     VIDEO_CHUNK_STREAM,
+    FlvFormat,
     RtmpFormat,
 )
+from rtmptwist.media.flv import FlvReader, FlvTag, flv_header
 from rtmptwist.wire.chunk import ChunkDecoder, encode_full
 from rtmptwist.wire.limits import Limits
-from rtmptwist.wire.message import Message
+from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import audio, avc_header, data, metadata, video
 
 MESSAGES = [metadata(), avc_header(), audio(5), video(7, key=True, size=5000), data("onCuePoint")]
@@ -66,3 +68,31 @@ def test_selecting_changes_what_is_named_and_equal_formats_are_one_key() -> None
 def test_nothing_is_no_bytes() -> None:
     assert RtmpFormat(4096).encode([]) == b""
     assert RtmpFormat(4096, 1, False, False).encode([audio(0)]) == b""
+
+
+def tags(data: bytes) -> list[FlvTag]:
+    return FlvReader().feed(flv_header(audio=True, video=True) + data)
+
+
+def test_flv_has_the_same_messages() -> None:
+    assert tags(FlvFormat().encode(MESSAGES)) == [
+        FlvTag(message.type, message.timestamp, message.payload) for message in MESSAGES
+    ]
+    assert FlvFormat().encode([]) == b""
+
+
+def test_flv_leaves_out_what_it_has_no_tags_for() -> None:
+    other = Message(MessageType.SHARED_OBJECT, 0, 1, b"x")
+    assert FlvFormat().encode([other]) == b""
+
+
+@pytest.mark.parametrize(
+    ("sound", "pictures", "left"),
+    [(True, False, [0, 2, 4]), (False, True, [0, 1, 3, 4]), (False, False, [0, 4])],
+)
+def test_flv_without_sound_or_pictures(sound: bool, pictures: bool, left: list[int]) -> None:
+    form = FlvFormat().select(audio=sound, video=pictures)
+    payloads = [tag.payload for tag in tags(form.encode(MESSAGES))]
+    assert payloads == [MESSAGES[index].payload for index in left]
+    assert form.select() == form
+    assert form.select(audio=True, video=True) == FlvFormat()

@@ -1,0 +1,106 @@
+"""
+A live stream as FLV in an HTTP answer that goes on: for operators, whose page shows the picture.
+
+Each is a viewer as any other, and counts as one; what a browser does not read in time is left out.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as Elapsed
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.server import Request
+
+from rtmptwist.live.application import Application
+from rtmptwist.live.formats import FlvFormat
+from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.stream import LiveStream
+from rtmptwist.media.flv import flv_header
+from rtmptwist.net.writer import Pipe, TransportWriter
+from rtmptwist.web.answers import Problem, headers
+
+CONTENT_TYPE: Final = "video/x-flv"
+
+MOST: Final = 8
+"At once at one listener. Operators have an eye on a stream; who watches it speaks RTMP."
+
+RENEWAL: Final = 3600.0
+"Seconds after which one has to ask anew: a login may have been withdrawn."
+
+
+class Screens:
+    """Those who watch by one listener."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._open = 0
+
+    async def show(self, request: Request, application: Application, stream: LiveStream) -> None:
+        """
+        Send it, until either leaves.
+
+        Raises:
+            Problem: too many watch already.
+        """
+        if self._open >= MOST:
+            words = f"{MOST} operators watch by this port already, which is as many as may."
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, words, {"Retry-After": ["10"]})
+        headers(request, CONTENT_TYPE)
+        request.responseHeaders.setRawHeaders("X-Accel-Buffering", ["no"])  # nginx keeps it else
+        request.write(flv_header(audio=True, video=True))
+        if request.method == b"HEAD":
+            return
+        self._open += 1
+        try:
+            await _watch(Screen(request), application, stream, self._clock)
+        finally:
+            self._open -= 1
+
+
+async def _watch(
+    screen: Screen, application: Application, stream: LiveStream, clock: IReactorTime
+) -> None:
+    writer = screen.writer
+    subscriber = application.subscribe(stream.name, FlvFormat(), writer, screen)
+    writer.drained = subscriber.resume
+    subscriber.resume()
+    try:
+        await screen.over.addTimeout(RENEWAL, clock)
+    except CancelledError:  # the connection is lost
+        pass
+    except Elapsed:
+        writer.close()
+    finally:
+        subscriber.close()
+
+
+class Screen:
+    """One of them. Is `live.Player`."""
+
+    def __init__(self, request: Request) -> None:
+        self.over: Deferred[None] = Deferred()
+        self._request = request
+        self.writer = TransportWriter(cast("Pipe", request), self._end)
+
+    def published(self) -> None:
+        """What follows begins with headers of its own."""
+
+    def unpublished(self) -> None:
+        """It waits for the next one."""
+
+    def skipped(self, messages: int) -> None:
+        """It is seen."""
+
+    def ended(self, reason: EndReason) -> None:
+        """There is nothing more to come; who does not read would not hear of it."""
+        self.writer.close()
+        if reason is EndReason.STALLED:
+            transport: Any = self._request.transport
+            transport.abortConnection()
+
+    def _end(self) -> None:
+        if not self.over.called:
+            self.over.callback(None)
