@@ -36,6 +36,8 @@ _MEDIA_CHUNKS: Final = {MessageType.AUDIO: 4, MessageType.VIDEO: 6}
 class ClientSession(Session):
     """A client's connection to a server."""
 
+    __slots__ = ("_open_calls", "_swf", "_transaction")
+
     def __init__(
         self,
         *,

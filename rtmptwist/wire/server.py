@@ -64,8 +64,7 @@ class _NetStream:
 class ServerSession(Session):
     """One client's connection. Decisions are answered by `accept`, `result` or `refuse`."""
 
-    said: list[Said] | None = None
-    "The newest of what either side said; whoever takes them leaves None here."
+    __slots__ = ("_announce", "_held", "_streams", "_verifying", "said")
 
     def __init__(
         self,
@@ -84,6 +83,8 @@ class ServerSession(Session):
         self._streams: dict[int, _NetStream] = {}
         self._verifying = False
         "A player's answer to SWF verification may still come."
+        self.said: list[Said] | None = None
+        "The newest of what either side said; whoever takes them leaves None here."
         self._held: list[Message] = []
         "Commands that wait for it: a play, and whatever follows. Bounded by the rate of commands."
 
@@ -169,7 +170,7 @@ class ServerSession(Session):
     def settle_swf(self) -> None:
         """The answer has come, or will not any more: go on with what waits for it."""
         self._verifying = False
-        self._waiting.extendleft(reversed(self._held))
+        self._waiting[:0] = self._held
         self._held.clear()
 
     def play_status(self, stream_id: int, status: Status) -> None:
@@ -308,6 +309,9 @@ class ServerSession(Session):
     def _accept_play(self, event: Play) -> None:
         stream = self._streams[event.stream_id]
         stream.use, stream.name = _Use.PLAY, event.name
+        if event.reset:
+            self._remember(welcome.RESET)
+        self._remember(welcome.STARTED)
         self._out.append(welcome.playing(event.stream_id, event.name, event.reset, self.chunk_size))
 
     def _play2(self, command: Command) -> None:
