@@ -84,13 +84,15 @@ def longer(trail: bytes, seconds: float, events: Iterable[Said | str]) -> bytes:
     last = trail.rfind(b"\n", 0, -1) + 1
     number = int(trail[last : trail.index(b" ", last)]) if trail else 0
     moment = round(seconds * 1000)
-    lines = [trail]
+    lines = ""
     for event in events:
         number += 1
         way, words_of = _EVENTS.get(type(event), (RECEIVED, _named_so))
-        words = _clean(words_of(event))
-        lines.append(f"{number} {moment} {way} {words}\n".encode(errors="replace"))
-    trail = b"".join(lines)
+        words = words_of(event)
+        if len(words) > _WORDS or not words.isprintable():
+            words = _clean(words)
+        lines += f"{number} {moment} {way} {words}\n"
+    trail += lines.encode(errors="replace")
     surplus = trail.count(b"\n") - KEPT
     return trail.split(b"\n", surplus)[surplus] if surplus > 0 else trail
 
@@ -116,15 +118,16 @@ def _handshaken(event: Handshaken) -> str:
 
 
 def _command(event: Command) -> str:
-    name = redacted(event.name[:_WORDS], key=False)
-    first = event.argument(0)
-    if event.name == "connect":
+    name = event.name
+    if name == "connect":
         properties = event.object if isinstance(event.object, dict) else {}
         agent = properties.get("flashVer")
         by = f" by {redacted(agent[:64], key=False)}" if isinstance(agent, str) else ""
         return f"connect {_name(properties.get('app'))}{by}"
-    if event.name in _NAMED:
-        return f"{name} {_name(first)}"
+    if name in _NAMED:
+        return f"{name} {_name(event.argument(0))}"
+    if not name.isalnum():  # as the usual ones are, and 1 µs is saved
+        name = redacted(name[:_WORDS], key=False)
     count = len(event.arguments)
     return f"{name} with {count} value{'s' if count > 1 else ''}" if count else name
 
@@ -176,10 +179,7 @@ def _named_so(event: object) -> str:
 
 
 def _clean(words: str) -> str:
-    if len(words) > _WORDS:
-        words = words[: _WORDS - 1] + "…"
-    if words.isprintable():
-        return words
+    words = words if len(words) <= _WORDS else words[: _WORDS - 1] + "…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 

@@ -17,6 +17,8 @@ from rtmptwist.amf.values import Value
 class StatusCode(StrEnum):
     """Codes of `_result`, `_error`, `onStatus` and `onPlayStatus`."""
 
+    __hash__ = str.__hash__  # Enum's own is Python code: 0.2 µs, twice for each status
+
     CONNECT_SUCCESS = "NetConnection.Connect.Success"
     CONNECT_REJECTED = "NetConnection.Connect.Rejected"
     CONNECT_INVALID_APP = "NetConnection.Connect.InvalidApp"
