@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from rtmptwist import __version__
 from rtmptwist.auth import keycommand, passwordcommand, signcommand
 from rtmptwist.auth.files import BadFile
+from rtmptwist.inspector import command as inspectcommand
+from rtmptwist.inspector.command import InspectError
 
-COMMANDS = (keycommand, signcommand, passwordcommand)
+COMMANDS = (keycommand, signcommand, passwordcommand, inspectcommand)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         sys.stdout.write(options.work(options))
-    except BadFile as error:
+    except (BadFile, InspectError) as error:
         sys.stderr.write(f"rtmptwist: {error}\n")
         return 1
     return 0

@@ -40,7 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "service": EDGES | UPPER | {"plugins", "config", "site", "reload", "drain"},
     "logs": set(),
     "tap": {"service", "site", "config", "logs"},
-    "cli": {"auth"},
+    "inspector": MIDDLE | {"net"},  # HTTP answers, as a client reads them
+    "cli": {"auth", "inspector"},
     "__main__": {"cli"},
 }
 "What each room of rtmptwist may import of the others."

@@ -117,6 +117,22 @@ class ChunkDecoder:
         self._connected = connected
         self._sizes = message_sizes(self._limits, connected=connected)
 
+    @property
+    def due(self) -> int:
+        """Bytes of the chunk being read that are still to come, once its header is here."""
+        return self._want
+
+    @property
+    def between(self) -> bool:
+        """Whether no chunk is being read: the next byte begins a header."""
+        return not self._want and not self._head
+
+    @property
+    def chunk_stream_id(self) -> int:
+        """Of the newest chunk whose header is here; 0 before the first."""
+        streams = self._streams.items()
+        return next((number for number, stream in streams if stream is self._stream), 0)
+
     def feed(self, data: bytes) -> list[Message]:
         """
         Take bytes as they came from the peer; return the messages they completed.
@@ -160,7 +176,7 @@ class ChunkDecoder:
                 # Message header (5.3.1.2) and extended timestamp (5.3.1.3).
                 if first >= 0xC0:
                     if found is None:
-                        raise ChunkError(f"chunk stream {chunk_stream_id} begins with type 3")
+                        raise ChunkError(_begins_with(3, chunk_stream_id))
                     start = last + 1
                     missing = found.missing
                     extended = found.extended
@@ -185,7 +201,7 @@ class ChunkDecoder:
                         missing >>= 8
                     else:
                         if found is None:
-                            raise ChunkError(f"chunk stream {chunk_stream_id} begins with type 2")
+                            raise ChunkError(_begins_with(2, chunk_stream_id))
                         start = last + 4
                         if start > end:
                             break
@@ -406,6 +422,10 @@ def message_sizes(limits: Limits, *, connected: bool = True) -> tuple[int, ...]:
     if not connected:
         sizes = [min(size, limits.message_size_before_connect) for size in sizes]
     return tuple(sizes)
+
+
+def _begins_with(kind: int, chunk_stream_id: int) -> str:
+    return f"chunk stream {chunk_stream_id} begins with type {kind} (expected 0 or 1)"
 
 
 Parts = list[bytes | memoryview]

@@ -300,6 +300,11 @@ _CLIENTS: Final = {
 "Version and layout of C1, as librtmp has them."
 
 
+def describe_first(first: int, *, client: bool) -> str:
+    """What a first byte means that is not a version of RTMP, for people."""
+    return _request(first) if client else _response(first)
+
+
 def _request(first: int) -> str:
     """What a client may want that begins with this byte, for the log."""
     if first == RTMP_VERSION:

@@ -94,12 +94,14 @@ def test_a_protocol_error_is_told_with_what_came_before(logs: Logs) -> None:
     publisher.connection.transport.write(b"\xff" * 20)  # type: ignore[union-attr]
     site.pump()
     (line,) = logs.lines("warn")
-    assert line.startswith("#1 192.0.2.1:50000: chunk stream 63 begins with type 3; before that: ")
+    assert line.startswith(
+        "#1 192.0.2.1:50000: chunk stream 63 begins with type 3 (expected 0 or 1); before that: "
+    )
     assert line.endswith("publish sec…3288, sent NetStream.Publish.Start")
     found = steps(connection.trail)
     assert (found[0].way, found[0].words) == ("=", "handshake digest")
     assert found[2].words == "connect live by FMLE/3.0 (compatible; rtmptwist)"
-    assert found[-1].words == "chunk stream 63 begins with type 3"
+    assert found[-1].words == "chunk stream 63 begins with type 3 (expected 0 or 1)"
     assert "secret" not in line + str(found)
 
 
