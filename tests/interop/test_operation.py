@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,12 +67,12 @@ class Desk:
         return found
 
 
-def forever(variant: str, target: str) -> list[str]:
-    """A command that publishes a sample in real time, again and again."""
+def forever(variant: str, target: str, source: Path = SAMPLE) -> list[str]:
+    """A command that publishes a file in real time, again and again."""
     unchecked = ["-tls_verify", "0"] if variant == "rtmps" else []
     ffmpeg = program("ffmpeg") if variant == "rtmpts" else ffmpeg9()
     return [
-        ffmpeg, "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", str(SAMPLE),
+        ffmpeg, "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", str(source),
         "-c", "copy", "-f", "flv", *unchecked, target,
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from tests.interop.test_operation import ADMIN, Desk, forever
 from tests.support.browser import Browser, chromium, pictures
 from tests.support.logins import password_file, user
 from tests.support.programs import (
+    SAMPLES,
     Programs,
     Site,
     ffmpeg9,
@@ -211,6 +212,96 @@ def test_a_refusal_is_said_in_words(started: Programs, browser: Browser) -> None
     assert browser.focused() == "Cancel"
     browser.press(Keys.ESCAPE)
     browser.until_seen("#connections .none", "Nobody is connected.")
+    assert browser.complaints() == []
+
+
+def watching(desk: Desk) -> dict[str, int]:
+    """How many watch each stream."""
+    return {each["name"]: each["viewers"] for each in desk.api("streams")["items"]}
+
+
+def test_warnings_are_told_and_end(started: Programs, browser: Browser) -> None:
+    """As the events say them; the page does not trust what they say."""
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    open_page(browser, site)
+    browser.until_seen("#warnings .none", "None.")
+    tell = """
+        const done = arguments[1];
+        import("/status/warnings.js").then(({ warn }) => done(warn(arguments[0])));
+    """
+    event = {
+        "time": "2030-01-02T03:04:05.678Z",
+        "words": f"key frames {EVIL} are 12 s apart",
+        "vhost": "",
+        "application": "live",
+        "stream": "0123456789abcdef",
+        "name": HOSTILE,
+        "peer": "#7 192.0.2.7:50123",
+        "code": "long_gop",
+    }
+    browser.driver.execute_async_script(tell, {**event, "turn": ""})
+    assert browser.texts("#warnings .path") == [f"live/{HOSTILE}"]
+    assert EVIL in browser.text("#warnings .words")
+    assert browser.all("#warnings img, #warnings b") == []
+    assert not browser.seen("#warnings .none")
+    browser.driver.execute_async_script(tell, {**event, "turn": "begin"})
+    browser.until(lambda: "until" in browser.text("#warnings li:first-child .end"))
+    assert browser.all("#warnings li.on") == []  # no stream has it any more
+    browser.driver.execute_async_script(tell, {**event, "stream": None, "name": None, "turn": ""})
+    assert browser.texts("#warnings .path")[0] == "#7 192.0.2.7:50123"
+    browser.tab_to("Clear")
+    browser.press(Keys.ENTER)
+    browser.until_seen("#warnings .none")
+    assert browser.focused() == "Warnings"
+    assert browser.complaints() == []
+
+
+def test_an_operator_has_a_look_at_a_stream(
+    started: Programs, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    site = serve(started, listeners=LISTENERS + ADMIN)
+    desk = Desk(site)
+    started.start(*forever("rtmps", url(site, "rtmps", "live/show")))
+    unknown = SAMPLES / "vvc-aac-ertmp.flv"
+    started.start(*forever("rtmp", site.url("live/vvc"), unknown))
+    site.wait_for("publishes live/", times=2)
+    desk.once("streams", lambda page: all(len(each["tracks"]) == 2 for each in page["items"]))
+    open_page(browser, site)
+    browser.until(lambda: len(streams_shown(browser)) == 2)
+    browser.tab_to("Watch live/vvc")
+    browser.press(Keys.ENTER)
+    browser.until_seen("#screen [role=status]", "cannot decode its picture")
+    browser.tab_to("Watch live/show")
+    browser.press(Keys.ENTER)
+    assert browser.focused() == "Watching live/show"
+    frames = "return Number(document.querySelector('canvas').dataset.frames ?? 0)"
+    browser.until(lambda: browser.run(frames) > 30, "pictures")
+    assert browser.run(
+        "const c = document.querySelector('canvas'); return [c.width, c.height]"
+    ) == [
+        320,
+        180,
+    ]
+    colours = browser.run(
+        """
+        const canvas = document.querySelector("canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return new Set(new Uint32Array(data.buffer)).size;
+        """
+    )
+    assert colours > 100
+    assert watching(desk) == {"show": 1, "vvc": 0}
+    browser.tab_to("Sound")
+    browser.press(Keys.SPACE)
+    assert browser.one("#screen [aria-pressed]").get_attribute("aria-pressed") == "true"
+    shown = browser.run(frames)
+    browser.until(lambda: browser.run(frames) > shown + 10, "pictures with sound")
+    browser.scheme("dark", still=True)
+    browser.keep(pictures(request, tmp_path) / "status-watching.png")
+    browser.tab_to("Stop")
+    browser.press(Keys.ENTER)
+    assert browser.focused() == "Watch live/show"
+    browser.until(lambda: watching(desk) == {"show": 0, "vvc": 0})
     assert browser.complaints() == []
 
 

@@ -40,9 +40,9 @@ export class Desk {
     return this.#json("POST", path, value);
   }
 
-  /** Events since the one of that number: an answer that goes on until `signal` ends it. */
+  /** An answer that goes on until `signal` ends it; of events: those after `number`. */
   open(path, number, signal) {
-    return this.#ask("GET", path, undefined, signal, { "Last-Event-ID": number });
+    return this.#ask("GET", path, undefined, signal, number ? { "Last-Event-ID": number } : {});
   }
 
   async #json(method, path, value) {

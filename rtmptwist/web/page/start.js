@@ -7,6 +7,7 @@ import { say } from "./dom.js";
 import { clock } from "./figures.js";
 import { Live } from "./live.js";
 import { login } from "./login.js";
+import { screen } from "./screen.js";
 import { showNow, showState, showTotals } from "./server.js";
 import { streamsTable } from "./streams.js";
 import { keepWarnings, showWarnings, warn } from "./warnings.js";
@@ -14,8 +15,10 @@ import { keepWarnings, showWarnings, warn } from "./warnings.js";
 const desk = new Desk();
 const [lost, done, logout] = ["#lost", "#done", "#logout"].map((each) => document.querySelector(each));
 const TOTALS_EVERY = 5000; // milliseconds
+const TOLD_FOR = 30_000;
 let lostSince = null;
 let totals = null;
+let told = null;
 
 say(document.querySelector("#host"), location.host);
 document.title = `${location.host} · rtmptwist`;
@@ -47,6 +50,7 @@ const streams = streamsTable({
     tell(`Closed ${stream.application}/${stream.name}.`);
   },
   connections: (stream) => connections.of(stream),
+  watch: screen(desk),
 });
 
 document.querySelector("#reload").addEventListener("click", () => {
@@ -84,8 +88,10 @@ logout.addEventListener("click", () => {
 });
 
 function tell(words) {
+  clearTimeout(told);
   done.hidden = false;
   say(done, words);
+  told = setTimeout(() => (done.hidden = true), TOLD_FOR);
   connections.refresh();
 }
 
@@ -131,9 +137,9 @@ const live = new Live(desk, `events?statistics=true&kinds=${Object.keys(hear).fi
     }
     lostSince ??= new Date();
     showState("Connection lost", "bad");
-    const again = `Trying again in ${wait}\u00a0s.`;
-    say(lost.querySelector("p"), `Connection lost since ${clock(lostSince)}; what stands here is old. ${words} ${again}`);
     lost.hidden = false;
+    say(lost.querySelector("strong"), `Connection lost since ${clock(lostSince)}; what stands here is old.`);
+    say(lost.querySelector("span"), `${words} Trying again in ${wait}\u00a0s.`);
   },
 });
 

@@ -8,7 +8,7 @@ import { Spark } from "./spark.js";
 const section = document.querySelector("#streams");
 const STATES = { grace: "waits for its publisher", idle: "not on air" };
 
-/** The table; `acts` has what buttons do: `kick`, `close`, `connections`. */
+/** The table; `acts` has what buttons do: `watch`, `connections`, `kick`, `close`. */
 export function streamsTable(acts) {
   class Row {
     constructor(stream) {
@@ -30,7 +30,8 @@ export function streamsTable(acts) {
       this.close = button("Close", this.name, () => ask(closing(this.name), (reason) => acts.close(this.stream, reason)));
       const who = button("Who", `is connected to ${this.name}`, () => acts.connections(this.stream));
       this.kick.className = this.close.className = "grave";
-      const doing = cell("Actions", who, this.kick, this.close);
+      const watch = button("Watch", this.name, () => acts.watch(this.stream, watch));
+      const doing = cell("Actions", watch, who, this.kick, this.close);
       doing.className = "do";
       this.node.append(
         title,
