@@ -47,7 +47,7 @@ _Outcome: TypeAlias = "tuple[Lane, _Job | None, Any, Exception | None]"
 class Lane:
     """The jobs of one file, done one after the other."""
 
-    __slots__ = ("_disk", "_failed", "broken", "jobs", "waiting")
+    __slots__ = ("_disk", "_failed", "broken", "held", "jobs", "waiting")
 
     def __init__(self, disk: Disk, failed: Callable[[Exception], object]) -> None:
         self._disk = disk
@@ -56,7 +56,9 @@ class Lane:
         self.broken = False
         "A job has failed, and nobody has been told yet."
         self.waiting = 0
-        "Bytes."
+        "Bytes, of which"
+        self.held = 0
+        "so many are not in jobs yet."
 
     def put(
         self,
@@ -71,6 +73,10 @@ class Lane:
         `size`: bytes that wait for it.
         """
         self._disk.take(self, (work, done, size))
+
+    def hold(self, size: int) -> None:
+        """So many bytes will be put here, but cannot be yet: they wait like those of jobs."""
+        self._disk.hold(self, size)
 
     def call(self, work: Callable[[], R]) -> Deferred[R]:
         """Do some work in its turn; what it raises concerns nobody else."""
@@ -101,8 +107,8 @@ class Lane:
 
     @property
     def queued(self) -> int:
-        """Bytes for jobs that have not begun."""
-        return sum(size for _, _, size in self.jobs.copy())
+        """Bytes that could be dropped: of jobs that have not begun, and those held."""
+        return self.held + sum(size for _, _, size in self.jobs.copy())
 
     def fail(self, error: Exception) -> None:
         """Drop what has not begun, and tell why."""
@@ -124,6 +130,7 @@ class Disk:
         self._most = threads
         self._busy: set[Lane] = set()
         "Lanes that have something to do, or have just done it."
+        self._holding: set[Lane] = set()
         self._ready: deque[Lane] = deque()
         "Those of them that no thread has looked at yet."
         self._threads = 0
@@ -136,6 +143,8 @@ class Disk:
         self._watch: IDelayedCall | None = None
         "and again for what is left of it."
         self._idle: list[Deferred[None]] = []
+        self.chores = self.lane(_unheard)
+        "For what may take long and is in no hurry: never more than one thread is at it."
 
     def lane(self, failed: Callable[[Exception], object]) -> Lane:
         """A lane of its own for a file. It is told when a job has failed."""
@@ -180,8 +189,26 @@ class Disk:
             self._ready.append(lane)
             if self._turn is None:
                 self._turn = self._reactor.callLater(0, self._on_turn)
-        if size and self.waiting > self.bound:
-            fullest = max(self._busy, key=lambda lane: lane.queued)
+        if size:
+            self._check()
+
+    def hold(self, lane: Lane, size: int) -> None:
+        """A lane has bytes that wait outside of it."""
+        change, lane.held = size - lane.held, size
+        lane.release(-change)
+        if size:
+            self._holding.add(lane)
+        else:
+            self._holding.discard(lane)
+        if change > 0:
+            self._check()
+
+    def _check(self) -> None:
+        """When more waits than may, give up the lane for which most does."""
+        if self.waiting <= self.bound:
+            return
+        fullest = max(self._busy | self._holding, key=lambda lane: lane.queued)
+        if fullest.queued:  # else all is in the hands of threads that hang
             fullest.fail(TooSlow(f"the disk is too slow: {fullest.waiting} bytes waited for it"))
 
     def _on_turn(self) -> None:
@@ -271,6 +298,10 @@ class Disk:
                     outcomes, told = [], time.monotonic()
             outcomes.append((lane, None, None, None))
         self._reactor.callFromThread(self._settle, outcomes, bell)
+
+
+def _unheard(_: Exception) -> None:
+    """`Lane.call` tells its caller."""
 
 
 def _do(lane: Lane, job: _Job) -> _Outcome:

@@ -150,6 +150,9 @@ class FlvFile:
     def write(self, batch: Batch) -> None:
         """Add tags. After a failure, `salvage` is all that can be done."""
         facts = self._facts
+        if not os.fstat(self._number).st_nlink:
+            # the system would take it all, and forget it in the end
+            raise FileNotFoundError(errno.ENOENT, "The file was removed while it was written")
         self._write(facts.end, batch.data)
         for time, offset in batch.keyframes:
             facts.keyframes.add(time, facts.end + offset)

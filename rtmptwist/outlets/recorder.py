@@ -28,6 +28,9 @@ ASKING: Final = frozenset({"record", "append", "appendWithGap"})
 QUIET: Final = 60.0
 "Seconds between two lines of the log about failures: a full disk fails for every stream."
 
+MOST_LEAVING: Final = 1000
+"Recordings that are over and still wait for a disk that hangs. Beyond it none begins."
+
 _CODES: Final = {
     errno.EACCES: StatusCode.RECORD_NO_ACCESS,
     errno.EPERM: StatusCode.RECORD_NO_ACCESS,
@@ -59,6 +62,8 @@ class Recorder:
         self._rounds = Rounds(clock)
         self._clock = clock
         self._now = now
+        self._leaving: list[Recording] = []
+        "That are over, but for what the disk has yet to do."
         self._askers: dict[Recording, Publisher] = {}
         "Who wants to hear of a recording."
         self._retired = False
@@ -84,6 +89,10 @@ class Recorder:
                 # it has yet to hear that it publishes
                 self._clock.callLater(0, self._welcome, recording, publisher)
         elif not self._retired and stream not in self._stopped and self._wants(stream, asks):
+            self._forget()
+            if len(self._leaving) >= MOST_LEAVING:
+                self._refuse(stream, publisher if asks else None)
+                return
             fresh = stream.window.begun is None
             recording = self._begin(stream, fresh=fresh, append=publisher.kind.startswith("append"))
             if asks:
@@ -172,6 +181,24 @@ class Recorder:
             recording.end()
             if recording.state is State.ENDED:
                 self._askers.pop(recording, None)
+            self._leaving.append(recording)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget those for which the disk has done all."""
+        self._leaving = [each for each in self._leaving if each.state is not State.ENDED]
+
+    def _refuse(self, stream: LiveStream, asker: Publisher | None) -> None:
+        """The disk has enough to do."""
+        words = f"the disk is too slow: {len(self._leaving)} recordings wait for it"
+        self._failures += 1
+        if asker is not None:
+            # it has yet to hear that it publishes
+            status = Status(StatusCode.RECORD_FAILED, f"Not recorded: {words}.")
+            self._clock.callLater(0, asker.tell, status)
+        self._complain(
+            RecordEvent(turn=RecordTurn.END, name=stream.name, path="", part=1, error=words)
+        )
 
     def _welcome(self, recording: Recording, publisher: Publisher) -> None:
         if recording.state is State.RECORDING and self._askers.get(recording) is publisher:

@@ -27,7 +27,7 @@ from rtmptwist.outlets.tape import Take, Tape, begin_at, cut_at, is_metadata, me
 from rtmptwist.wire.message import Message, MessageType
 
 MOST_HELD: Final = 16 << 20
-"Bytes that wait while a file is being opened: two minutes of 1 Mbit/s."
+"Bytes that wait while a file is being opened: two minutes of 1 Mbit/s. All count for the disk."
 
 RETRY: Final = 60.0
 "Seconds after which a recording that failed begins another file, if they are cut by size alone."
@@ -197,6 +197,8 @@ class Recording:
         except Exception as error:  # a stream must not suffer from its recording
             self._lane.clear()
             self._on_failure(error)
+        if self._held != self._lane.held:
+            self._lane.hold(self._held)
 
     def _encode(self) -> None:
         """Put what is pending on its way, file by file."""
@@ -208,7 +210,8 @@ class Recording:
                 return
             tape = self._tape or self._start_tape()
             messages, held = self._pending, self._held
-            index = tape.cut(messages, self._lane.waiting, pictures=self._pictures)
+            waiting = self._lane.waiting - self._lane.held
+            index = tape.cut(messages, waiting, pictures=self._pictures)
             rest = [] if index is None else messages[index:]
             self._pending, self._held = rest, _size(rest)
             self._write(tape, messages[:index], held - self._held)
@@ -251,8 +254,9 @@ class Recording:
         self._at = 0
         kinds = {message.type for message in known}
         opening = partial(
+            _open,
             file.append if self._append else file.create,
-            metadata_in(self._metadata) if self._metadata else {},
+            self._metadata,
             audio=MessageType.AUDIO in kinds and plan.take in (Take.ALL, Take.AUDIO),
             video=MessageType.VIDEO in kinds and plan.take is not Take.AUDIO,
         )
@@ -302,6 +306,7 @@ class Recording:
 
     def _drop(self) -> None:
         self._pending, self._held = [], 0
+        self._lane.hold(0)
 
     # ------------------------------------------------------------------- ending
 
@@ -320,7 +325,8 @@ class Recording:
             )
 
     def _end(self) -> None:
-        """All is on its way to the disk."""
+        """All is on its way to the disk, but for what no file can begin with."""
+        self._drop()
         if self.state is State.RECORDING:
             self._finish()
         self._lane.put(_nothing, self._on_ended)
@@ -368,6 +374,11 @@ class Recording:
             error=error,
         )
         self._tell(self, event)
+
+
+def _open(how: Callable[..., Opened], metadata: Message | None, **kinds: bool) -> Opened:
+    """In a thread, for what strangers say of themselves may take its time to understand."""
+    return how(metadata_in(metadata) if metadata else {}, **kinds)
 
 
 def _words(error: Exception) -> str:

@@ -110,7 +110,7 @@ class Upkeep(Service):
     ) -> None:
         """`now`: seconds since the epoch."""
         self._recorder = recorder
-        self._lane = disk.lane(_unheard)
+        self._lane = disk.chores
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
         self._now = now
@@ -164,7 +164,3 @@ class Upkeep(Service):
     def _sorry(self, failure: Failure) -> None:
         root = str(self._recorder.plan.folder.root)
         self.log.failure("looking after {root} failed", failure, root=root)
-
-
-def _unheard(_: Exception) -> None:
-    """`call` tells its caller."""

@@ -246,6 +246,36 @@ def test_a_lane_may_put_something_when_it_fails_for_being_slow() -> None:
     assert results == ["closed"]
 
 
+def test_what_is_held_counts_as_waiting() -> None:
+    disk = StillDisk(bound=100)
+    one, other = Told(disk), Told(disk)
+    one.lane.hold(60)
+    other.put(1, size=30)
+    one.lane.hold(50)
+    assert (disk.waiting, one.lane.waiting, one.errors) == (80, 50, [])
+    other.put(2, size=40)
+    assert [str(error) for error in other.errors] == [
+        "the disk is too slow: 70 bytes waited for it"
+    ]
+    assert disk.waiting == 50
+    one.lane.hold(0)
+    assert disk.waiting == 0
+
+
+def test_what_hangs_cannot_be_dropped_and_nobody_else_has_to_go() -> None:
+    disk = StillDisk(bound=100)
+    slow, other = Told(disk), Told(disk)
+    disk.pump()
+    other.put(1)
+    slow.put(1, size=90)
+    slow.lane.jobs.clear()  # a thread has begun it, and hangs
+    other.lane.hold(5)
+    other.lane.hold(0)
+    other.lane.release(-20)
+    disk._check()
+    assert slow.errors == other.errors == []
+
+
 def test_long_work_is_told_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "REPORT", -1.0)
     disk = StillDisk()

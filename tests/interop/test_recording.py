@@ -300,7 +300,7 @@ def test_a_folder_that_is_removed_is_made_again_for_the_next_stream(own: Recorde
     wait_for(own.folder / "show.flv.part", 66_000)
     shutil.rmtree(own.folder)
     assert sending.wait() == 0
-    own.site.wait_for("live/show is not recorded any more: No such file or directory")
+    own.site.wait_for("live/show is not recorded any more: The file was removed")
     own.publish("show")
     assert by_stream(packets(ffmpeg9(), own.file("show.flv"))) == by_stream(
         packets(ffmpeg9(), SAMPLE)

@@ -430,10 +430,19 @@ def test_a_folder_that_vanishes_is_told_in_the_end(folder: Folder, tmp_path: Pat
     made = begun(folder, "a", "show.flv")
     (tmp_path / "a" / "show.flv.part").unlink()
     (tmp_path / "a").rmdir()
-    made.write(batches(gop(0))[0])  # the system still takes it
+    with pytest.raises(FileNotFoundError, match="removed while it was written"):
+        made.write(batches(gop(0))[0])
+    assert made.salvage() is None
+
+
+def test_a_folder_that_is_moved_is_told_in_the_end(folder: Folder, tmp_path: Path) -> None:
+    made = begun(folder, "a", "show.flv")
+    (tmp_path / "a").rename(tmp_path / "b")
+    made.write(batches(gop(0))[0])
     with pytest.raises(FileNotFoundError):
         made.finish()
     assert made.salvage() is None
+    assert (tmp_path / "b" / "show.flv.part").exists()
 
 
 def open_files() -> int:

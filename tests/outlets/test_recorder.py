@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtmptwist.live.recordings import RecordEvent
+from rtmptwist.outlets import recorder
 from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.plan import When
 from rtmptwist.outlets.recorder import QUIET
@@ -255,6 +256,33 @@ def test_a_listener_that_fails_is_not_the_recording_s_affair(studio: Studio, log
     studio.write()
     assert studio.turns == ["start show.flv", "segment show.flv", "end show.flv"]
     assert len(logs.forgive()) == 3
+
+
+def test_on_a_disk_that_hangs_only_so_many_recordings_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    """Whoever comes and goes again and again leaves something behind each time."""
+    monkeypatch.setattr(recorder, "MOST_LEAVING", 3)
+    studio = Studio(tmp_path)
+
+    def show(name: str, kind: str = "live") -> FakePublisher:
+        publisher = FakePublisher(kind)
+        inlet = studio.application.publish(name, publisher, "me")
+        feed(inlet, *gop(0))
+        studio.hang(1)
+        inlet.end(release=True)
+        return publisher
+
+    for number in range(4):
+        show(f"show{number}")
+    asker = show("show", "record")
+    assert asker.told == ["NetStream.Record.Failed"]
+    assert studio.recorder.meter.failures == 2
+    assert logs.about("live/show3 is not recorded any more: the disk is too slow")
+    studio.write()
+    show("last")
+    studio.write()
+    assert studio.files == ["last.flv", "show0.flv", "show1.flv", "show2.flv"]
 
 
 def test_nothing_is_kept_of_what_has_ended(studio: Studio) -> None:

@@ -575,6 +575,27 @@ def test_a_disk_that_hangs_when_a_file_is_opened(
     assert studio.files == []
 
 
+def test_what_waits_for_files_to_be_opened_is_bounded_for_all_together(
+    tmp_path: Path, logs: Logs
+) -> None:
+    studio = Studio(tmp_path, bound=50_000)
+    inlets = [
+        studio.application.publish(f"show{number}", FakePublisher(), "me") for number in range(8)
+    ]
+    for second in range(4):
+        for inlet in inlets:
+            feed(inlet, video(second * 1000, key=True, size=2000))
+        studio.hang(1)
+        assert studio.disk.waiting <= 50_000
+    studio.application.close("enough")
+    failed = {event.name for event in studio.events if "too slow" in event.error}
+    studio.write()
+    assert studio.disk.waiting == 0
+    assert 0 < len(failed) < 4
+    assert {name.removesuffix(".flv") for name in studio.files}.isdisjoint(failed)
+    assert [len(studio.tags(name)) for name in studio.files] == [4] * (8 - len(failed))
+
+
 def test_a_file_that_is_opened_too_late_is_not_taken_for_the_next_one(
     tmp_path: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
