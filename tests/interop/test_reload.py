@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.programs import SAMPLES, Programs, Site, ffmpeg9, packets, publisher, serve_file
 from tests.support.trickle import trickle
+from tests.support.variants import UNSENT
 from tests.support.watchers import FFMPEG5, FFMPEG9, RTMPDUMP, by_stream, watch
 
 pytestmark = pytest.mark.interop
@@ -53,7 +54,7 @@ def hang_up(site: Site) -> None:
 
 
 def test_ten_reloads_under_streams_of_three_variants(started: Programs, tmp_path: Path) -> None:
-    """Every packet arrives, whatever the file says meanwhile."""
+    """Every packet of two encoders arrives, whatever the file says meanwhile."""
     config = started.folder() / "site.ini"
     written(config, MAIN + LIVE)
     site = serve_file(started, config)
@@ -61,24 +62,40 @@ def test_ten_reloads_under_streams_of_three_variants(started: Programs, tmp_path
         watch(started, FFMPEG9, site.url("live/film")),
         watch(started, FFMPEG5, site.url("live/film", "rtmpt")),
         watch(started, RTMPDUMP, site.url("live/film", "rtmps")),
+        watch(started, FFMPEG9, site.url("live/again")),
+        watch(started, FFMPEG9, site.url("live/again", "rtmpt")),
     ]
-    site.wait_for("plays live/film as anyone", times=len(watchers))
+    site.wait_for("plays live/.* as anyone", times=len(watchers))
     film = SAMPLES / "h264-b-aac.flv"
-    with trickle(tmp_path / "film.fifo", film.read_bytes(), 20_000) as source:
-        url = site.url("live/film")
-        sender = started.start(
-            *publisher(ffmpeg9(), source.path, url, "-probesize", "5000", "-f", "flv")
-        )
-        site.wait_for("publishes live/film as anyone")
+    data = film.read_bytes()
+    with (
+        trickle(tmp_path / "film.fifo", data, 20_000) as one,
+        trickle(tmp_path / "again.fifo", data, 20_000) as two,
+    ):
+        how = ("-probesize", "5000", "-f", "flv")
+        senders = [
+            started.start(*publisher(ffmpeg9(), source.path, url, *how))
+            for source, url in (
+                (one, site.url("live/film")),
+                (two, site.url("live/again", "rtmpt")),
+            )
+        ]
+        site.wait_for("publishes live/.* as anyone", times=2)
         for text in TEXTS:
             written(config, text)
             hang_up(site)
         assert "no longer publishes" not in site.log()
-        source.finish()
-        assert sender.wait() == 0, sender.words()
+        one.finish()
+        two.finish()
+        for sender in senders:
+            assert sender.wait() == 0, sender.words()
     expected = by_stream(packets(ffmpeg9(), film))
-    for watcher in watchers:
+    for watcher in watchers[:3]:
         assert by_stream(watcher.packets()) == expected, watcher.run.words()
+    for watcher in watchers[3:]:  # FFmpeg itself forgets the last of a tunnel
+        for stream, found in by_stream(watcher.packets()).items():
+            assert found == expected[stream][: len(found)]
+            assert len(found) >= len(expected[stream]) - UNSENT
     log = site.log()
     assert log.count("the configuration is reloaded") == len(TEXTS) - 2
     assert "[listener main] " in log
