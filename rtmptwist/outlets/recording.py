@@ -197,6 +197,9 @@ class Recording:
         except Exception as error:  # a stream must not suffer from its recording
             self._lane.clear()
             self._on_failure(error)
+        self._say_held()
+
+    def _say_held(self) -> None:
         if self._held != self._lane.held:
             self._lane.hold(self._held)
 
@@ -214,6 +217,7 @@ class Recording:
             index = tape.cut(messages, waiting, pictures=self._pictures)
             rest = [] if index is None else messages[index:]
             self._pending, self._held = rest, _size(rest)
+            self._say_held()
             self._write(tape, messages[:index], held - self._held)
             if index is None or self.state is not State.RECORDING:
                 self._drop()
@@ -306,7 +310,7 @@ class Recording:
 
     def _drop(self) -> None:
         self._pending, self._held = [], 0
-        self._lane.hold(0)
+        self._say_held()
 
     # ------------------------------------------------------------------- ending
 
