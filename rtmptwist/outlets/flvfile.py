@@ -2,14 +2,11 @@
 A recording on the disk. All of this blocks and belongs into a lane of `disk.threads`.
 
 Whatever moment the process is killed, the file can be played: there is a head first, then whole
-tags, second by second; nothing that was written is ever touched again but the head. Until it is
-complete it has a name of its own, and a lock that tells other processes that somebody is at it.
+tags, second by second; nothing that was written is ever touched again but the head.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +19,8 @@ from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvhead import LARGEST, Head, read_head
 from rtmptwist.media.flvindex import Facts, is_cut, survey
-from rtmptwist.outlets.pattern import numbered, unfinished
+from rtmptwist.outlets.diskfile import DiskFile
+from rtmptwist.outlets.pattern import unfinished
 from rtmptwist.outlets.recordfile import Finished, Opened, Repaired
 from rtmptwist.outlets.tape import Batch, Tape
 from rtmptwist.wire.message import Message
@@ -31,17 +29,12 @@ CREATOR: Final = f"rtmptwist {__version__}"
 
 SIGNATURE: Final = b"FLV\x01"
 
-NUMBERS: Final = 10_000
-"Files of one name, of which the second is numbered 2."
 
-
-class FlvFile:
+class FlvFile(DiskFile):
     """`RecordFile`: one FLV file, from its opening to its final name."""
 
     def __init__(self, folder: Folder, names: Names) -> None:
-        self._folder = folder
-        self._names = names
-        self._number = -1
+        super().__init__(folder, names)
         self._head: Head | None = None
         self._facts = Facts()
         self._room_is_a_hole = False
@@ -54,7 +47,7 @@ class FlvFile:
 
         `metadata`: the publisher's. `audio`, `video`: what there will be, as far as it is known.
         """
-        self._number = self._new()
+        self._new()
         self._head = head = Head(metadata, CREATOR)
         self._room_is_a_hole = True
         packed = head.begin(audio=audio, video=video)
@@ -88,7 +81,7 @@ class FlvFile:
             self._number = self._folder.open(unfinished(self._names), os.O_RDWR)
             if not (self._lock(alone=alone) and self._understand()):
                 return None
-            lost = os.fstat(self._number).st_size - self._facts.end
+            lost = self._size - self._facts.end
             if self._is_cut():
                 os.ftruncate(self._number, self._facts.end)
             done = self.finish()
@@ -98,48 +91,18 @@ class FlvFile:
             return Repaired(self._folder.path(self._names), 0, 0.0, lost)
         return Repaired(done.path, done.size, done.seconds, lost)
 
-    def _new(self) -> int:
-        for number in range(1, NUMBERS + 1):
-            names = numbered(self._names, number)
-            if self._folder.exists(names):
-                continue
-            with suppress(FileExistsError):
-                self._number = self._folder.create(unfinished(names))
-                if self._lock():
-                    self._names = names
-                    return self._number
-                self.close()
-        raise self._too_many()
-
-    def _too_many(self) -> OSError:
-        words = f"{NUMBERS} files have that name already: write {{date}} and {{time}} into it"
-        return OSError(errno.EEXIST, words, str(self._folder.path(self._names)))
-
-    def _lock(self, *, alone: bool = True) -> bool:
-        """Make it ours. False: somebody else is at it."""
-        try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return alone
-        return True
-
     def _understand(self) -> bool:
         """Find out what is in it. False: it is no FLV."""
         start = self._read(0, LARGEST)
         if not SIGNATURE.startswith(start[: len(SIGNATURE)]):
             return False
         self._head = read_head(start, CREATOR)
-        self._facts = survey(self._read, os.fstat(self._number).st_size)
+        self._facts = survey(self._read, self._size)
         return True
 
     def _is_cut(self) -> bool:
         """Whether it ends with a tag, whole or not; else something is there that one may want."""
-        return is_cut(self._read, self._facts.end, os.fstat(self._number).st_size)
-
-    def _read(self, position: int, size: int) -> bytes:
-        return os.pread(self._number, size, position)
+        return is_cut(self._read, self._facts.end, self._size)
 
     # ---------------------------------------------------------------- writing
 
@@ -150,9 +113,7 @@ class FlvFile:
     def write(self, batch: Batch) -> None:
         """Add tags. After a failure, `salvage` is all that can be done."""
         facts = self._facts
-        if not os.fstat(self._number).st_nlink:
-            # the system would take it all, and forget it in the end
-            raise FileNotFoundError(errno.ENOENT, "The file was removed while it was written")
+        self._check_there()
         self._write(facts.end, batch.data)
         for time, offset in batch.keyframes:
             facts.keyframes.add(time, facts.end + offset)
@@ -164,14 +125,6 @@ class FlvFile:
     def _write_head(self, packed: bytes) -> None:
         """All but the size at its end, which is always the same."""
         self._write(0, packed[:-4].rstrip(b"\0") if self._room_is_a_hole else packed[:-4])
-
-    def _write(self, position: int, data: bytes) -> None:
-        written = os.pwrite(self._number, data, position)
-        while written < len(data):  # the disk is nearly full: the next try says so
-            more = os.pwrite(self._number, memoryview(data)[written:], position + written)
-            if not more:
-                raise OSError(errno.EIO, "The disk takes nothing")
-            written += more
 
     # ----------------------------------------------------------------- ending
 
@@ -206,19 +159,3 @@ class FlvFile:
         if repaired is None or not repaired.size:
             return None
         return Finished(repaired.path, repaired.size, repaired.seconds)
-
-    def close(self) -> None:
-        """Do no more; may be called again."""
-        number, self._number = self._number, -1
-        if number >= 0:
-            os.close(number)
-
-    def _publish(self) -> None:
-        """Give it its name, or the next one that is free."""
-        for number in range(1, NUMBERS + 1):
-            names = numbered(self._names, number)
-            with suppress(FileExistsError):
-                self._folder.rename(unfinished(self._names), names[-1])
-                self._names = names
-                return
-        raise self._too_many()

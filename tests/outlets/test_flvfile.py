@@ -14,7 +14,7 @@ import pytest
 from rtmptwist.disk.folder import Folder
 from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvindex import survey
-from rtmptwist.outlets import flvfile
+from rtmptwist.outlets import diskfile
 from rtmptwist.outlets.flvfile import CREATOR, FlvFile
 from rtmptwist.outlets.recordfile import Finished, Opened
 from rtmptwist.outlets.tape import Batch, Take, Tape
@@ -123,7 +123,7 @@ def test_a_name_that_is_taken_meanwhile(folder: Folder, tmp_path: Path) -> None:
 def test_there_is_an_end_to_numbers(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flvfile, "NUMBERS", 2)
+    monkeypatch.setattr(diskfile, "NUMBERS", 2)
     made = begun(folder)
     made.write(batches(gop(0))[0])
     for name in "show.flv", "show-2.flv":
