@@ -219,5 +219,6 @@ class DiskWork(Service):
         """Fires when nothing is left to write, or it takes too long."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
+        site.library.close()
         done = site.disk.idle().addTimeout(LAST_WORD, site.reactor, lambda *_: None)
         return done.addCallback(lambda _: site.disk.close())

@@ -59,6 +59,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.plugins import Outlets, Services, check_outlet
 from rtmptwist.rules import RuleBook, limits_of
+from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.web.events import Broadcast
 from rtmptwist.wire.swf import Swf
 
@@ -224,6 +225,7 @@ class Site:
         "Whether it is about to stop."
 
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
+        self.library = Library(reactor, self.disk, config.limits.file_cache)
         self._outlets = Outlets(House(reactor, config.server.state, self.disk))
         self._beat = Beat(reactor, config.server.gather)
         self._entrances: dict[str, Entrance] = {}
@@ -300,6 +302,7 @@ class Site:
         hooks = {hook.name: self._hooks[hook] for hook in config.hooks}
         for application, app in settings.items():
             application.settings = app
+            self._files(application, app)
             application.swfs = plan.swfs[application]
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
@@ -317,6 +320,7 @@ class Site:
             self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
         self._outlets.adopt(plan.outlets)
         self.disk.bound = config.limits.disk_waiting
+        self.library.store.room = config.limits.file_cache
         gone = set(self.registry.applications()) - settings.keys()
         self.registry.serve(plan.hosts, config.limits)
         self.gate.trusted = config.limits.trusted
@@ -329,6 +333,17 @@ class Site:
         for endpoint in self._entrances.keys() - endpoints(config):
             del self._entrances[endpoint]
         self._close(gone)
+
+    def _files(self, application: Application, app: schema.App) -> None:
+        """Which files it has from now on. What is being played goes on."""
+        films = application.films
+        if app.files is None:
+            application.films = None
+            return
+        if not isinstance(films, FolderFilms):
+            films = application.films = FolderFilms(self.library)
+        public = app.play.anyone and not app.hooks
+        films.serve(app.files, app.files_ahead, public=public)
 
     def entrance(self, endpoint: str, plan: Plan | None = None) -> Entrance:
         """What listens there, as the present configuration or a plan has it."""

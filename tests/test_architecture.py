@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 CORE = {"amf", "wire", "media"}
 MIDDLE = CORE | {"live"}
-EDGES = MIDDLE | {"net", "auth", "disk", "interfaces"}
+EDGES = MIDDLE | {"net", "auth", "disk", "vod", "interfaces"}
 UPPER = {"web", "inlets", "outlets", "hooks", "cluster"}
 
 ROOMS: dict[str, set[str]] = {
@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "net": MIDDLE | {"disk"},  # files of certificates
     "auth": MIDDLE | {"disk"},
     "disk": set(),
+    "vod": MIDDLE | {"disk"},
     **dict.fromkeys(UPPER, EDGES),
     "outlets": EDGES | {"config"},  # options of a description are written as keys of a file are
     "plugins": MIDDLE | {"interfaces"},

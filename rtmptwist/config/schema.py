@@ -78,6 +78,7 @@ class Limits:
     connect_timeout: Annotated[float, Duration(0.1, HOUR)] = 10.0
     ping_interval: Annotated[float, Duration(0.1, HOUR)] = 30.0
     ping_timeout: Annotated[float, Duration(0.1, HOUR)] = 30.0
+    file_cache: Annotated[int, Size(1 << 20, 1 << 40)] = 64 << 20
     disk_waiting: Annotated[int, Size(1 << 20, 1 << 40)] = 256 << 20
     video_size: Annotated[int, Size(1 << 16, 0xFFFFFF)] = 0xFFFFFF
     commands_per_second: Annotated[int, Count(1, 100_000)] = 100
@@ -124,6 +125,8 @@ class App:
     keys: Annotated[Path | None, Place("none")] = None
     signing: Annotated[Path | None, Place("none")] = None
     swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()
+    files: Annotated[Path | None, Place("none")] = None
+    files_ahead: Annotated[float, Duration(1, HOUR)] = 60.0
     outlets: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0

@@ -21,6 +21,7 @@ from rtmptwist.live.interfaces import (
 )
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Films
 from rtmptwist.live.recordings import RecordEvent
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
@@ -56,6 +57,8 @@ class Application:
         "Who takes its streams besides viewers."
         self.suppliers: list[Supplier] = []
         "Who feeds streams that are watched, and that nobody publishes."
+        self.films: Films | None = None
+        "Files that may be played; None: it has none."
         self.closed = ""
         "Why nobody can come in any more; empty: it is open."
         self.record_listeners: list[Callable[[RecordEvent], None]] = []
@@ -134,14 +137,24 @@ class Application:
 
     @property
     def gone(self) -> tuple[int, int, int]:
-        """Bytes in and out, and skipped messages, of streams that are not here any more."""
-        return self._gone
+        """
+        Bytes in and out, and skipped messages, of streams that are not here any more, and of files.
+        """
+        if self.films is None:
+            return self._gone
+        bytes_in, bytes_out, skipped = self._gone
+        return bytes_in, bytes_out + self.films.bytes_out, skipped
+
+    @property
+    def film_viewers(self) -> int:
+        """Who plays a file now."""
+        return self.films.viewers if self.films is not None else 0
 
     @property
     def meter(self) -> ApplicationMeter:
         """All that went through so far."""
         streams = tuple(stream.meter for stream in self.streams.values())
-        bytes_in, bytes_out, skipped = self._gone
+        bytes_in, bytes_out, skipped = self.gone
         return ApplicationMeter(
             name=self.name,
             streams=streams,

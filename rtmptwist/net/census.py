@@ -15,6 +15,7 @@ from rtmptwist.live.rates import Rates
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.replaying import Replaying
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.tcpinfo import TcpInfo, tcp_info
 
@@ -134,6 +135,21 @@ def _use(stream_id: int, stream: NetStream) -> UseMeter:
             bytes=inlet.bytes,
             dropped=inlet.dropped,
             viewer=None,
+        )
+    if isinstance(stream, Replaying):
+        viewer = stream.playback.meter
+        return UseMeter(
+            action=Action.PLAY,
+            message_stream_id=stream_id,
+            application=stream.application,
+            name=stream.name,
+            shown=stream.shown,
+            account=stream.account,
+            since=stream.since,
+            messages=None,
+            bytes=viewer.bytes,
+            dropped=0,
+            viewer=viewer,
         )
     assert isinstance(stream, Playing)
     subscriber = stream.subscriber

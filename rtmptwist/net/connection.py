@@ -29,6 +29,7 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
+from rtmptwist.net.replaying import Replaying
 from rtmptwist.net.streams import NetStream, Playing, Publishing
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.trail import in_short, longer
@@ -36,7 +37,7 @@ from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
 from rtmptwist.net.turns import TURNS
 from rtmptwist.net.verification import Verification
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
-from rtmptwist.wire.control import SwfVerificationResponse
+from rtmptwist.wire.control import SetBufferLength, SwfVerificationResponse
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
 from rtmptwist.wire.events import (
     Call,
@@ -139,6 +140,9 @@ class ServerConnection(Protocol):
         "What the client calls itself."
         self.trail = b""
         "Its last protocol events (`net.trail`)."
+
+        self.buffer = 0
+        "Milliseconds that it keeps of what it plays, as it said last; 0: nothing yet."
 
         self.since = clock.seconds()
         self._rates: tuple[Rates, Rates] | None = None
@@ -289,6 +293,14 @@ class ServerConnection(Protocol):
                 if isinstance(stream, Playing):
                     self.send()
                     stream.subscriber.receive(audio=event.audio, video=event.video)
+                elif isinstance(stream, Replaying):
+                    self.send()
+                    stream.playback.receive(audio=event.audio, video=event.video)
+            case SetBufferLength():
+                self.buffer = event.milliseconds
+                stream = self.streams.get(event.stream_id)
+                if isinstance(stream, Replaying):
+                    stream.playback.buffer(event.milliseconds)
             case SwfVerificationResponse():
                 if why := self.verification.heard(event):
                     self._reject(why)
@@ -403,6 +415,8 @@ class ServerConnection(Protocol):
         for stream in tuple(self.streams.values()):
             if isinstance(stream, Playing):
                 stream.subscriber.resume()
+            elif isinstance(stream, Replaying):
+                stream.playback.resume()
 
     # ------------------------------------------------------------------ ends
 

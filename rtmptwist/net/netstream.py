@@ -86,6 +86,11 @@ class NetStream:
         self._session.seek(self.stream_id, position)
         return self._status("seek", "NetStream.Seek.Notify")
 
+    def keep(self, milliseconds: int) -> None:
+        """Tell how much is kept of what is played: so much of a file is sent ahead."""
+        self._session.set_buffer_length(self.stream_id, milliseconds)
+        self.connection.send()
+
     def receive(self, *, audio: bool | None = None, video: bool | None = None) -> None:
         """Switch sound or picture on or off."""
         session = self._session

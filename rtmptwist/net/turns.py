@@ -9,7 +9,7 @@ connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtmptwist.live.access import Account, Action, Grant, Request, Usage, Visitor
@@ -18,7 +18,9 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
+from rtmptwist.live.playback import Film, Playback
 from rtmptwist.live.subscriber import State, Subscriber
+from rtmptwist.net.replaying import Replaying
 from rtmptwist.net.streams import Playing, Publishing
 from rtmptwist.net.tls import peer_identity
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
@@ -26,6 +28,9 @@ from rtmptwist.wire.status import StatusCode
 
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
+
+LIVE_ONLY: Final = -1.0
+"As a play's start."
 
 Turn = Callable[["ServerConnection", Any], Coroutine[Any, Any, None]]
 
@@ -74,7 +79,9 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
 
 async def publish(connection: ServerConnection, event: Publish) -> None:
     """Feed a stream, if the account may and the name is free."""
-    wanted = await _allowed(connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME)
+    wanted = await _allowed(
+        connection, event, Action.PUBLISH, StatusCode.PUBLISH_BAD_NAME, connection.ask
+    )
     stream_id = event.stream_id
     # it is there before it begins: what it displaces may be all that the connection did so far
     publishing = Publishing(
@@ -101,10 +108,89 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
 
 
 async def play(connection: ServerConnection, event: Play) -> None:
-    """Watch a stream, if the account may."""
-    wanted = await _allowed(connection, event, Action.PLAY, StatusCode.PLAY_STREAM_NOT_FOUND)
+    """Watch a stream or a file, if the account may; a file perhaps after others."""
+    stream = connection.streams.get(event.stream_id)
+    if isinstance(stream, Replaying) and not event.reset:
+        stream.enlist(event)
+        return
+    wanted, film = await _found(connection, event, connection.ask)
+    connection.close_stream(event.stream_id, "another play")
+    _play(connection, event, wanted, film, None)
+
+
+async def _play_next(before: Replaying, event: Play) -> None:
+    """Watch what was queued, in place of what has ended."""
+    wanted, film = await _found(before.connection, event, before.ask)
+    _play(before.connection, event, wanted, film, before)
+
+
+def _play(
+    connection: ServerConnection,
+    event: Play,
+    wanted: _Wanted,
+    film: Film | None,
+    before: Replaying | None,
+) -> None:
+    """Begin, perhaps with a file, perhaps in place of what was played `before`."""
+    playback: Playback | Subscriber
+    if film is not None:
+        playback = _play_file(connection, event, wanted, film, before)
+    else:
+        playback = _play_live(connection, event, wanted, before)
+    what = "" if film is None else "the file "
+    if before is None:
+        connection.session.accept(event, recorded=film is not None)
+    else:
+        connection.session.begin_play(event, recorded=film is not None)
+    connection.send()  # librtmp ignores media that comes before Play.Start
+    connection.settled()
+    connection.log.info(
+        "{peer} plays {what}{path} as {account}",
+        peer=connection.peer,
+        what=what,
+        path=redacted(wanted.path),
+        account=wanted.grant.account,
+    )
+    words = f"plays {what}as {wanted.grant.account}"
+    connection.note(EventKind.PLAY, words, wanted.application, wanted.grant.path)
+    playback.resume()
+
+
+def _play_file(
+    connection: ServerConnection,
+    event: Play,
+    wanted: _Wanted,
+    film: Film,
+    before: Replaying | None,
+) -> Playback:
+    stream_id, application = event.stream_id, wanted.application
+    assert application.films is not None
+    queue = None
+    if before is not None:
+        queue = before.queue
+        before.close("the next one is played", wanted=True)
+    playing = Replaying(
+        connection, stream_id, application, wanted.path, wanted.grant, _play_next, queue
+    )
+    playback = application.films.play(
+        film,
+        RtmpFormat(connection.session.chunk_size, stream_id),
+        connection.writer,
+        playing,
+        start=max(0, round(event.start * 1000)),
+        duration=round(event.duration * 1000) if event.duration >= 0 else None,
+    )
+    if connection.buffer:
+        playback.buffer(connection.buffer)
+    playing.attach(playback)
+    connection.streams[stream_id] = playing
+    return playback
+
+
+def _play_live(
+    connection: ServerConnection, event: Play, wanted: _Wanted, before: Replaying | None
+) -> Subscriber:
     stream_id = event.stream_id
-    connection.close_stream(stream_id, "another play")
     playing = Playing(connection, stream_id, wanted.application, wanted.path, wanted.grant)
     try:
         subscriber = wanted.application.subscribe(
@@ -118,20 +204,11 @@ async def play(connection: ServerConnection, event: Play) -> None:
     except Refused as refused:
         wanted.grant.end(Usage(refused.status.description))
         raise
+    if before is not None:
+        before.close("what is live is played next", wanted=True)
     playing.attach(subscriber)
     connection.streams[stream_id] = playing
-    connection.session.accept(event)
-    connection.send()  # librtmp ignores media that comes before Play.Start
-    connection.settled()
-    connection.log.info(
-        "{peer} plays {path} as {account}",
-        peer=connection.peer,
-        path=redacted(wanted.path),
-        account=wanted.grant.account,
-    )
-    words = f"plays as {wanted.grant.account}"
-    connection.note(EventKind.PLAY, words, wanted.application, wanted.grant.path)
-    subscriber.resume()
+    return subscriber
 
 
 async def play2(connection: ServerConnection, event: Play2) -> None:  # noqa: ARG001 - a turn
@@ -143,7 +220,16 @@ async def play2(connection: ServerConnection, event: Play2) -> None:  # noqa: AR
 
 
 async def pause(connection: ServerConnection, event: Pause) -> None:
-    """Pause, or rejoin what is live now."""
+    """Pause; then rejoin what is live now, or go on in a file where the viewer stopped."""
+    stream = connection.streams.get(event.stream_id)
+    if isinstance(stream, Replaying):
+        connection.session.accept(event, recorded=True)
+        connection.send()
+        if event.paused:
+            stream.playback.pause()
+        else:
+            stream.playback.unpause(round(event.position))
+        return
     subscriber = _subscriber(connection, event)
     connection.session.accept(event)
     connection.send()
@@ -155,10 +241,17 @@ async def pause(connection: ServerConnection, event: Pause) -> None:
 
 async def seek(connection: ServerConnection, event: Seek) -> None:
     """
-    Seek in a live stream: there is only one place to go, its present.
+    Go elsewhere in a file. In a live stream there is only one place to go, its present.
 
     Refusing would end FFmpeg, so the player is brought there: headers, a key frame, what follows.
     """
+    stream = connection.streams.get(event.stream_id)
+    if isinstance(stream, Replaying):
+        stream.again()
+        connection.session.accept(event, recorded=True)
+        connection.send()
+        stream.playback.seek(round(event.position))
+        return
     subscriber = _subscriber(connection, event)
     paused = subscriber.state is State.PAUSED
     subscriber.pause()
@@ -169,10 +262,31 @@ async def seek(connection: ServerConnection, event: Seek) -> None:
 
 
 async def call(connection: ServerConnection, event: Call) -> None:
-    """Call a method: FFmpeg asks for the length of what it plays, and a live stream has none."""
+    """Call a method: FFmpeg asks for the length of what it plays."""
     if event.name != "getStreamLength":
         raise Refused(StatusCode.CALL_FAILED, f"Method not found ({event.name[:64]}).")
-    connection.session.result(event, 0.0)
+    connection.session.result(event, await _length(connection, event))
+
+
+async def _length(connection: ServerConnection, event: Call) -> float:
+    """
+    Seconds of a file; 0 of what is live or not there.
+
+    Nobody has been asked yet whether the client may play it: so this is told where anyone may.
+    """
+    assert connection.target is not None
+    argument = event.arguments[0] if event.arguments else None
+    try:
+        name = stream_name(connection.target, argument if isinstance(argument, str) else "")
+        application, rest = connection.registry.application(name.host, name.path)
+        films = application.films
+        if films is None or not films.public or application.is_live(rest):
+            return 0.0
+        film = await connection.ask(films.open(rest, name.kind, name.extension), _put_back)
+    except (BadName, Refused):
+        return 0.0
+    film.release()
+    return film.duration / 1000
 
 
 class _Wanted(NamedTuple):
@@ -183,9 +297,48 @@ class _Wanted(NamedTuple):
     path: str
     "With application and virtual host. Logs show it `redacted`: people use names as secrets."
 
+    kind: str
+    extension: str
+    "Of a file, as `StreamName` has them."
+
+
+Ask = Callable[[Awaitable[Any], Callable[[Any], None]], Awaitable[Any]]
+"`ServerConnection.ask`, or another way to wait for what may come too late."
+
+
+async def _found(
+    connection: ServerConnection, event: Play, ask: Ask
+) -> tuple[_Wanted, Film | None]:
+    """What is to be played: a file, or else what is live, or will be."""
+    missing = StatusCode.PLAY_STREAM_NOT_FOUND
+    wanted = await _allowed(connection, event, Action.PLAY, missing, ask)
+    application, path = wanted.application, wanted.grant.path
+    films, live = application.films, application.is_live(path)
+    if (
+        films is None
+        or application.closed
+        or event.start == LIVE_ONLY
+        or (event.start < 0 and live)
+    ):
+        return wanted, None
+    try:
+        return wanted, await ask(films.open(path, wanted.kind, wanted.extension), _put_back)
+    except Refused as refused:
+        if refused.status.code is missing and (event.start < 0 or live):
+            return wanted, None
+        wanted.grant.end(Usage(refused.status.description))
+        raise
+    except BaseException:
+        _too_late(wanted.grant)
+        raise
+
 
 async def _allowed(
-    connection: ServerConnection, event: Publish | Play, action: Action, code: StatusCode
+    connection: ServerConnection,
+    event: Publish | Play,
+    action: Action,
+    code: StatusCode,
+    ask: Ask,
 ) -> _Wanted:
     """The stream that is meant; `code` is how its client hears that there can be none."""
     target, visitor, account = connection.target, connection.visitor, connection.account
@@ -206,9 +359,10 @@ async def _allowed(
     if action is Action.PLAY and (why := connection.verification.objection(application.swfs)):
         raise Refused(StatusCode.PLAY_FAILED, why)
     request = Request(action, visitor, application, rest, name.query, name.doubled)
-    grant = await connection.ask(account.authorize(request), _too_late)
+    grant: Grant = await ask(account.authorize(request), _too_late)
     above = name.path.removesuffix(rest)
-    return _Wanted(application, grant, _where(application, above + grant.path))
+    where = _where(application, above + grant.path)
+    return _Wanted(application, grant, where, name.kind, name.extension)
 
 
 def _let_go(account: Account) -> None:
@@ -217,6 +371,10 @@ def _let_go(account: Account) -> None:
 
 def _too_late(grant: Grant) -> None:
     grant.end(Usage("The connection ended before it was decided."))
+
+
+def _put_back(film: Film) -> None:
+    film.release()
 
 
 def _where(application: Application, path: str) -> str:

@@ -173,7 +173,8 @@ class Api:
 
     async def server(self, call: Call) -> object:  # noqa: ARG002 - as all
         """The server as a whole."""
-        streams = viewers = 0
+        streams = 0
+        viewers = sum(app.film_viewers for app in self.house.registry.applications())
         async for _, stream in in_slices(self._streams({}), self.house.reactor):
             streams += 1
             viewers += len(stream.audience.subscribers)

@@ -172,7 +172,8 @@ async def _streams(house: House, most: int) -> list[Metric]:
     for application in house.registry.applications():
         labels = (application.host, application.name)
         sums = dict.fromkeys(_STATES, 0)
-        watching = behind = kept = 0
+        watching = application.film_viewers
+        behind = kept = 0
         bytes_in, bytes_out, left_out = application.gone
         async for stream in in_slices(tuple(application.streams.values()), house.reactor):
             meter = stream.meter

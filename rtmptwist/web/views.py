@@ -249,7 +249,7 @@ def application_view(application: Application, meters: Iterable[StreamMeter]) ->
         "name": application.name,
         "streams": len(meters),
         "live": sum(meter.state == "live" for meter in meters),
-        "viewers": sum(meter.viewers for meter in meters),
+        "viewers": application.film_viewers + sum(meter.viewers for meter in meters),
         "bytes_in": bytes_in + sum(meter.bytes_in for meter in meters),
         "bytes_out": bytes_out + sum(meter.bytes_out for meter in meters),
         "skipped": skipped + sum(meter.skipped for meter in meters),

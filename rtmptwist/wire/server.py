@@ -16,7 +16,12 @@ from typing import Final
 from rtmptwist.amf.values import UNDEFINED, Value
 from rtmptwist.wire import welcome
 from rtmptwist.wire.command import Command, number, text, truth
-from rtmptwist.wire.control import StreamBegin, StreamEof, SwfVerificationRequest
+from rtmptwist.wire.control import (
+    StreamBegin,
+    StreamEof,
+    StreamIsRecorded,
+    SwfVerificationRequest,
+)
 from rtmptwist.wire.errors import LocalProtocolError, RemoteProtocolError
 from rtmptwist.wire.events import (
     Call,
@@ -90,8 +95,12 @@ class ServerSession(Session):
 
     # ---------------------------------------------------------------- answers
 
-    def accept(self, event: Decision) -> None:
-        """Answer a decision with yes, in the order that every client was seen to take."""
+    def accept(self, event: Decision, *, recorded: bool = False) -> None:
+        """
+        Answer a decision with yes, in the order that every client was seen to take.
+
+        `recorded`: what is played, sought or paused is a file.
+        """
         self._decided()
         match event:
             case Connect():
@@ -105,12 +114,14 @@ class ServerSession(Session):
                     Status(StatusCode.PUBLISH_START, "Publishing.", {"details": event.name}),
                 )
             case Play():
-                self._accept_play(event)
+                self.begin_play(event, recorded=recorded)
             case Seek():
-                self.send_control(StreamBegin(event.stream_id))
+                self._begin(event.stream_id, recorded)
                 self.status(event.stream_id, Status(StatusCode.SEEK_NOTIFY, "Seeking."))
                 self.status(event.stream_id, Status(StatusCode.PLAY_START, "Playing."))
             case Pause():
+                if recorded and not event.paused:
+                    self._begin(event.stream_id, recorded)
                 code = StatusCode.PAUSE_NOTIFY if event.paused else StatusCode.UNPAUSE_NOTIFY
                 word = "Paused." if event.paused else "Going on."
                 self.status(event.stream_id, Status(code, word))
@@ -118,6 +129,21 @@ class ServerSession(Session):
                 self._result(event.transaction_id, UNDEFINED)
             case _:
                 raise LocalProtocolError("play2 is answered by refuse")
+
+    def enlist(self, event: Play) -> None:  # noqa: ARG002 - as all answers
+        """Answer with nothing yet: it is played after others, and begins with `begin_play`."""
+        self._decided()
+
+    def begin_play(self, event: Play, *, recorded: bool) -> None:
+        """Say that something is played from now on."""
+        stream = self._streams[event.stream_id]
+        stream.use, stream.name = _Use.PLAY, event.name
+        if recorded:
+            self.send_control(StreamIsRecorded(event.stream_id))
+        if event.reset:
+            self._remember(welcome.RESET)
+        self._remember(welcome.STARTED)
+        self._out.append(welcome.playing(event.stream_id, event.name, event.reset, self.chunk_size))
 
     def result(self, event: Call, *values: Value) -> None:
         """Answer a call with what it returns."""
@@ -306,13 +332,10 @@ class ServerSession(Session):
         )
         self._decide(event)
 
-    def _accept_play(self, event: Play) -> None:
-        stream = self._streams[event.stream_id]
-        stream.use, stream.name = _Use.PLAY, event.name
-        if event.reset:
-            self._remember(welcome.RESET)
-        self._remember(welcome.STARTED)
-        self._out.append(welcome.playing(event.stream_id, event.name, event.reset, self.chunk_size))
+    def _begin(self, stream_id: int, recorded: bool) -> None:
+        if recorded:
+            self.send_control(StreamIsRecorded(stream_id))
+        self.send_control(StreamBegin(stream_id))
 
     def _play2(self, command: Command) -> None:
         if self._stream_of(command) is not None:

@@ -20,6 +20,7 @@ from rtmptwist.wire.control import (
     SetPeerBandwidth,
     StreamBegin,
     StreamEof,
+    StreamIsRecorded,
     WindowAcknowledgementSize,
 )
 from rtmptwist.wire.control import (
@@ -442,6 +443,44 @@ def test_seek_and_pause_are_decisions() -> None:
         "NetStream.Pause.Notify",
         "NetStream.Unpause.Notify",
     ]
+
+
+def test_what_is_recorded_is_announced_as_such() -> None:
+    """First what it is, then that it begins, then the status: FFmpeg takes media from there on."""
+    pair = SessionPair().with_stream()
+    pair.accepting = False
+    wanted: list[tuple[Decision, list[object]]] = [
+        (Play(1, "a"), ["NetStream.Play.Reset", "NetStream.Play.Start"]),
+        (Seek(1, 1500.0), ["NetStream.Seek.Notify", "NetStream.Play.Start"]),
+        (Pause(1, paused=False, position=5.0), ["NetStream.Unpause.Notify"]),
+    ]
+    for event, told in wanted:
+        pair.server.deciding = True
+        pair.server.accept(event, recorded=True)
+        pair.pump()
+        assert pair.heard_by_client[:2] == [StreamIsRecorded(1), StreamBegin(1)]
+        assert codes(pair.heard_by_client) == told
+        pair.heard_by_client.clear()
+    pair.server.deciding = True
+    pair.server.accept(Pause(1, paused=True, position=5.0), recorded=True)
+    pair.pump()
+    assert codes(pair.heard_by_client) == ["NetStream.Pause.Notify"]
+    assert len(pair.heard_by_client) == 1
+
+
+def test_what_is_queued_begins_later() -> None:
+    pair = SessionPair().with_stream()
+    pair.accepting = False
+    pair.client.play(1, "a", reset=False)
+    pair.pump()
+    assert isinstance(pair.decision, Play)
+    pair.server.enlist(pair.decision)
+    pair.pump()
+    assert pair.heard_by_client == []
+    pair.server.begin_play(pair.decision, recorded=True)
+    pair.pump()
+    assert pair.heard_by_client[:2] == [StreamIsRecorded(1), StreamBegin(1)]
+    assert codes(pair.heard_by_client) == ["NetStream.Play.Start"]
 
 
 def test_receive_audio_and_video() -> None:

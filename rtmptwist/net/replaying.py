@@ -1,0 +1,234 @@
+"""
+What one message stream of a server connection does that plays files: one, or several in a row.
+
+`Replaying` stands beside `net.streams.Publishing` and `Playing`. What is sent when, is the
+playback's; here it is told to the client, and what is queued begins when the file before has ended.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Playback
+from rtmptwist.wire.events import Play
+from rtmptwist.wire.message import Message
+from rtmptwist.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from rtmptwist.net.connection import ServerConnection
+
+T = TypeVar("T")
+
+MAX_QUEUED: Final = 100
+"Plays of one message stream that wait for their turn."
+
+Begin = Callable[["Replaying", Play], Coroutine[Any, Any, None]]
+"Begins with what was queued, in place of what has ended. Refusals are raised."
+
+
+class Replaying:
+    """A client watches a file."""
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        stream_id: int,
+        application: Application,
+        path: str,
+        grant: Grant,
+        begin: Begin,
+        queue: deque[Play] | None = None,
+    ) -> None:
+        """`queue`: what is to be played after it."""
+        self.connection = connection
+        self.application = application
+        self._stream_id = stream_id
+        self._path = path
+        self._grant = grant
+        self._begin = begin
+        self._queue = queue
+        self._idle = False
+        "All was sent, and nothing was queued."
+        self.since = connection.clock.seconds()
+        self._playback: Playback | None = None
+
+    @property
+    def account(self) -> str:
+        """In whose name."""
+        return self._grant.account
+
+    @property
+    def name(self) -> str:
+        """Of the file below its application. May be a secret."""
+        return self._grant.path
+
+    @property
+    def shown(self) -> str:
+        """Application and file, for logs."""
+        return redacted(self._path)
+
+    def attach(self, playback: Playback) -> None:
+        """Begin; media comes from the first `resume` on."""
+        self._playback = playback
+
+    @property
+    def playback(self) -> Playback:
+        """What we are served by, from `attach` on."""
+        assert self._playback is not None
+        return self._playback
+
+    @property
+    def queue(self) -> deque[Play] | None:
+        """What is to be played after it."""
+        return self._queue
+
+    # ------------------------------------------------------------- as NetStream
+
+    @property
+    def expects(self) -> bool:
+        """No server that stops waits for the end of a film: it can be sought elsewhere."""
+        return False
+
+    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
+        """A player has nothing to send."""
+        self.connection.stray()
+
+    def flush(self) -> None:
+        """Nothing was pushed."""
+
+    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
+        """The client stops watching."""
+        if self._playback is not None:
+            self._over(reason)
+
+    def sweep(self, now: float) -> None:  # noqa: ARG002 - as NetStream
+        """Does what allowed it hold?"""
+        if reason := self._grant.objection():
+            self.expel(reason)
+
+    def expel(self, reason: str) -> None:
+        """Tell the client and let it go."""
+        self._part(Status(StatusCode.PLAY_FAILED, reason))
+
+    def shut_down(self) -> None:
+        """Players end when they are told that there is no more."""
+        words = "The server is shutting down."
+        self.connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_STOP, words))
+        self.playback.pause()
+
+    # ------------------------------------------------------------------ its end
+
+    def finished(self, error: str) -> None:
+        """`live.Viewer`: go on with what is queued, or tell the client that this was all."""
+        if error:
+            self.connection.log.warn(
+                "{peer} plays {path}: {error}",
+                peer=self.connection.peer,
+                path=self.shown,
+                error=error,
+            )
+            self._part(Status(StatusCode.PLAY_FAILED, error))
+        elif self._queue:
+            self._next()
+        else:
+            self._idle = True
+            self._complete()
+
+    def again(self) -> None:
+        """The client goes somewhere else in it, perhaps after its end."""
+        self._idle = False
+
+    def enlist(self, event: Play) -> None:
+        """
+        Play something when this has ended.
+
+        Raises:
+            Refused: too much waits for that.
+        """
+        if self._queue is None:
+            self._queue = deque()
+        if len(self._queue) >= MAX_QUEUED:
+            raise Refused(StatusCode.PLAY_FAILED, f"{MAX_QUEUED} plays wait for their turn here.")
+        self.connection.session.enlist(event)
+        self._queue.append(event)
+        if self._idle:
+            self._idle = False
+            self._next()
+
+    async def ask(self, opinion: Awaitable[T], undo: Callable[[T], None]) -> T:
+        """As `ServerConnection.ask`, for what was queued: it is given up with this."""
+        answer = await opinion
+        if self.connection.streams.get(self._stream_id) is not self:
+            undo(answer)
+            raise CancelledError
+        return answer
+
+    def _next(self) -> None:
+        assert self._queue
+        event = self._queue.popleft()
+        connection = self.connection
+        switch = Status(StatusCode.PLAY_SWITCH, "The next one.", {"details": event.name})
+        connection.session.play_status(self._stream_id, switch)
+        connection.send()
+        Deferred.fromCoroutine(self._change(event))
+
+    async def _change(self, event: Play) -> None:
+        connection = self.connection
+        try:
+            await self._begin(self, event)
+        except CancelledError:
+            return
+        except Refused as refused:
+            connection.log.info(
+                "{peer}: play refused: {code}: {reason}",
+                peer=connection.peer,
+                code=str(refused.status.code),
+                reason=refused.reason,
+            )
+            connection.session.status(self._stream_id, refused.status)
+            connection.send()
+            self.finished("")
+        except Exception:
+            connection.log.failure("{peer}: play failed", peer=connection.peer)
+            self._part(Status(StatusCode.PLAY_FAILED, "The server failed; its log says why."))
+
+    def _complete(self) -> None:
+        connection, playback = self.connection, self.playback
+        words = "All was played."
+        more = {"duration": playback.position / 1000, "bytes": float(playback.meter.bytes)}
+        complete = Status(StatusCode.PLAY_COMPLETE, words, {"details": self.name, **more})
+        connection.session.play_status(self._stream_id, complete)
+        connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_STOP, words))
+        connection.send()
+
+    def _part(self, status: Status) -> None:
+        connection = self.connection
+        connection.session.end_play(self._stream_id, status)
+        connection.drop_stream(self._stream_id)
+        self._over(status.description)
+        connection.finish_if_unused(status.description)
+
+    def _over(self, reason: str) -> None:
+        connection, playback = self.connection, self.playback
+        playback.close()
+        self._playback = None  # or they keep each other from being freed
+        size = playback.meter.bytes
+        seconds = connection.clock.seconds() - self.since
+        connection.log.info(
+            "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
+            " {size} bytes of a file",
+            peer=connection.peer,
+            path=self.shown,
+            reason=reason.rstrip("."),
+            seconds=seconds,
+            size=size,
+        )
+        self._grant.end(Usage(reason, seconds, size))

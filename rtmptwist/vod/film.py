@@ -1,0 +1,218 @@
+"""
+Files that are open: each once, for all who play it, and what was read of them for a while.
+
+A piece is a block of a file in the bytes of one format. Timestamps are the file's own, so one piece
+serves all viewers who understand the same bytes, whenever they began: it is read and encoded once,
+in a thread, and kept until others need the room.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from rtmptwist.amf import amf0
+from rtmptwist.amf.errors import AmfError
+from rtmptwist.amf.values import EcmaArray
+from rtmptwist.disk.threads import Lane
+from rtmptwist.live.interfaces import Format
+from rtmptwist.media.container import Container, Place, Point
+from rtmptwist.media.flv import VIDEO, FlvTag
+from rtmptwist.media.tag import video_tag
+from rtmptwist.vod.source import FileSource
+from rtmptwist.wire.message import Message, MessageType
+
+SEARCH: Final = 100
+"Blocks that are read in one go to find something that is to be sent."
+
+
+class Piece(NamedTuple):
+    """Some of a file, ready to be sent."""
+
+    data: bytes
+    start: int
+    "Milliseconds: of the first tag,"
+    end: int
+    "and the greatest one."
+    next: Place
+    "Where it goes on."
+    last: bool = False
+    "Nothing more is to come, and nothing is here."
+
+
+class Cut(NamedTuple):
+    """What of a piece is wanted."""
+
+    after: int = -1
+    "Milliseconds: later than that,"
+    before: int | None = None
+    "and sooner."
+    picture: bool = False
+    "Only up to the first picture."
+
+
+WHOLE: Final = Cut()
+
+
+class Store:
+    """Pieces of all files, as there is room for them: first go those that nobody needed lately."""
+
+    def __init__(self, room: int) -> None:
+        """`room` in bytes."""
+        self.room = room
+        self.size = 0
+        self._pieces: OrderedDict[tuple[object, Place, Format], Piece] = OrderedDict()
+
+    def get(self, film: object, place: Place, form: Format) -> Piece | None:
+        """A piece, if it is still there."""
+        key = (film, place, form)
+        piece = self._pieces.get(key)
+        if piece is not None:
+            self._pieces.move_to_end(key)
+        return piece
+
+    def put(self, film: object, place: Place, form: Format, piece: Piece) -> None:
+        """Keep a piece."""
+        key = (film, place, form)
+        before = self._pieces.pop(key, None)
+        self._pieces[key] = piece
+        self.size += len(piece.data) - (len(before.data) if before is not None else 0)
+        while self.size > self.room:
+            _, old = self._pieces.popitem(last=False)
+            self.size -= len(old.data)
+
+    def drop(self, film: object) -> None:
+        """Keep nothing of a file."""
+        for key in [key for key in self._pieces if key[0] is film]:
+            self.size -= len(self._pieces.pop(key).data)
+
+
+class OpenFilm:
+    """`live.playback.Film`: a file and its container. Work with them goes through a lane."""
+
+    def __init__(
+        self,
+        source: FileSource,
+        container: Container,
+        lane: Lane,
+        store: Store,
+        unused: Callable[[OpenFilm], None],
+    ) -> None:
+        """It is told to `unused` when nobody holds it any more, and may then be closed."""
+        self._source = source
+        self._container = container
+        self._lane = lane
+        self._store = store
+        self._unused = unused
+        self._reading: dict[tuple[Place, Format], list[Deferred[Piece]]] = {}
+        "What is being read, and who waits for it."
+        self.duration = container.duration
+        self.metadata = _metadata(container)
+        self.holders = 0
+
+    def hold(self) -> OpenFilm:
+        """Somebody needs it."""
+        self.holders += 1
+        return self
+
+    def release(self) -> None:
+        """As `Film`."""
+        self.holders -= 1
+        if not self.holders:
+            self._unused(self)
+
+    def find(self, time: int) -> Deferred[Point]:
+        """Where to begin, to play from a time on."""
+        return self._lane.call(partial(self._container.seek, time))
+
+    def kept(self, place: Place, form: Format) -> Piece | None:
+        """A piece that was read already."""
+        return self._store.get(self, place, form)
+
+    def read(self, place: Place, form: Format, cut: Cut = WHOLE) -> Deferred[Piece]:
+        """A piece; whole ones are kept."""
+        if cut != WHOLE:
+            return self._lane.call(partial(_cut, self._container, place, form, cut))
+        piece: Deferred[Piece] = Deferred()
+        waiting = self._reading.get((place, form))
+        if waiting is not None:
+            waiting.append(piece)
+        else:
+            self._reading[place, form] = [piece]
+            read = self._lane.call(partial(_whole, self._container, place, form))
+            read.addBoth(self._have, place, form)
+        return piece
+
+    def _have(self, piece: Piece | Failure, place: Place, form: Format) -> None:
+        waiting = self._reading.pop((place, form))
+        if isinstance(piece, Piece) and not piece.last:  # a file may grow
+            self._store.put(self, place, form, piece)
+        for deferred in waiting:
+            deferred.callback(piece)
+
+    def close(self) -> None:
+        """Nobody will need it."""
+        self._store.drop(self)
+        self._lane.put(self.end)
+
+    def end(self) -> None:
+        """Give everything back, in this thread."""
+        self._container.close()
+        self._source.close()
+
+
+def _metadata(container: Container) -> Message | None:
+    try:
+        payload = amf0.encode("onMetaData", EcmaArray(container.metadata))
+    except AmfError:
+        return None
+    return Message(MessageType.DATA, 0, 0, payload)
+
+
+def messages(tags: Iterable[FlvTag]) -> list[Message]:
+    """As they are sent."""
+    return [Message(tag.type, tag.timestamp, 0, tag.payload) for tag in tags]
+
+
+def _whole(container: Container, place: Place, form: Format) -> Piece:
+    """In a thread: read and encode."""
+    tags, following = container.read(place)
+    if not tags:
+        return Piece(b"", 0, 0, place, last=True)
+    data = form.encode(messages(tags))
+    return Piece(data, tags[0].timestamp, max(tag.timestamp for tag in tags), following)
+
+
+def _cut(container: Container, place: Place, form: Format, cut: Cut) -> Piece:
+    """In a thread: read what is wanted, wherever it begins."""
+    for _ in range(SEARCH):
+        tags, following = container.read(place)
+        if not tags or (cut.before is not None and tags[0].timestamp >= cut.before):
+            break
+        wanted = [
+            tag
+            for tag in tags
+            if tag.timestamp > cut.after and (cut.before is None or tag.timestamp < cut.before)
+        ]
+        if cut.picture:
+            wanted = wanted[: _first_picture(wanted)]
+        if wanted:
+            end = max(tag.timestamp for tag in tags)
+            return Piece(form.encode(messages(wanted)), wanted[0].timestamp, end, following)
+        place = following
+    else:
+        return Piece(b"", tags[0].timestamp, tags[-1].timestamp, place)  # a long way to go
+    return Piece(b"", 0, 0, place, last=True)
+
+
+def _first_picture(tags: list[FlvTag]) -> int:
+    """How many tags it takes until there is something to see."""
+    for number, tag in enumerate(tags, 1):
+        if tag.type == VIDEO and video_tag(tag.payload).coded:
+            return number
+    return len(tags)

@@ -1,0 +1,47 @@
+"""
+Which file a client means, and who can read it.
+
+`flv:` or nothing before a name means FLV; `mp4:` all that is built like MP4; `mp3:` sound alone.
+Clients cut extensions off, or leave them on: FFmpeg says `mp4:x.mp4` for `x.mp4`, librtmp `mp4:x`,
+GStreamer `x.mp4`. So what a name was left with is tried first, then what belongs to its prefix.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple
+
+from rtmptwist.disk.folder import Names, safe
+from rtmptwist.media.container import Opener
+from rtmptwist.media.flvcontainer import FlvContainer
+
+EXTENSIONS: Final = {
+    "": (".flv",),
+    "flv": (".flv",),
+    "mp4": (".mp4", ".f4v", ".m4v", ".mov", ".m4a"),
+    "mp3": (".mp3", ".m4a", ".aac"),
+}
+"Of files, by what stands before the name, in the order in which they are tried."
+
+OPENERS: Final[dict[str, Opener]] = {".flv": FlvContainer}
+"Who reads a file, by its extension."
+
+
+class Candidate(NamedTuple):
+    """A file that a client may mean."""
+
+    names: Names
+    opener: Opener
+
+
+def candidates(name: str, kind: str, extension: str) -> list[Candidate]:
+    """The files that a client may mean, the likeliest first. As `live.names.StreamName` has it."""
+    endings = [extension, "", *EXTENSIONS.get(kind, ())]
+    *folders, last = name.split("/")
+    found: dict[Names, Opener] = {}
+    for ending in endings:
+        opener = OPENERS.get(PurePosixPath(last + ending).suffix.lower())
+        if opener is not None:
+            file = safe(last + ending)
+            found.setdefault((*map(safe, folders), file), opener)
+    return [Candidate(*each) for each in found.items()]

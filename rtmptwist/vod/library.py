@@ -1,0 +1,230 @@
+"""All files that are open, and the folders that applications play files of."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rtmptwist.disk.folder import Folder
+from rtmptwist.disk.threads import Disk
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.interfaces import Format, Writer
+from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Film, Viewer
+from rtmptwist.media.container import Opener
+from rtmptwist.media.errors import MediaError
+from rtmptwist.vod.film import OpenFilm, Store
+from rtmptwist.vod.kinds import Candidate, candidates
+from rtmptwist.vod.pacer import Pacer
+from rtmptwist.vod.playback import FilePlayback
+from rtmptwist.vod.source import FileSource, Identity
+from rtmptwist.wire.status import StatusCode
+
+LINGER: Final = 10.0
+"Seconds that a file stays open when nobody plays it: players ask for its length, then for it."
+
+_NOT_THERE: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
+)
+"Nothing has the name, or something that is no file: a folder, a link, a pipe, a device."
+
+
+class Library:
+    """The files that are open, of all folders."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, disk: Disk, room: int) -> None:
+        """`room`: bytes of what was read that are kept for others."""
+        self.store = Store(room)
+        self.pacer = Pacer(clock)
+        self._clock = clock
+        self._disk = disk
+        self._films: dict[Identity, OpenFilm] = {}
+        self._opening: dict[Identity, list[Deferred[OpenFilm]]] = {}
+        "Containers that are being made, and who waits for them."
+        self._closing: dict[OpenFilm, tuple[Identity, IDelayedCall]] = {}
+        "Films that nobody holds."
+        self._closed = False
+
+    def open(self, folder: Folder, wanted: Sequence[Candidate]) -> Deferred[Film]:
+        """
+        Open the first of these files that is there; who gets it releases it.
+
+        Fails with:
+            OSError, MediaError: it cannot be played.
+        """
+        film: Deferred[Film] = Deferred()
+
+        def deliver(found: OpenFilm) -> None:
+            if film.called:  # it was cancelled
+                found.release()
+            else:
+                film.callback(found)
+
+        def fail(failure: Failure) -> None:
+            if not film.called:
+                film.errback(failure)
+
+        finding = Deferred.fromCoroutine(self._find(folder, wanted))
+        finding.addCallbacks(deliver, fail)
+        return film
+
+    async def _find(self, folder: Folder, wanted: Sequence[Candidate]) -> OpenFilm:
+        lane = self._disk.lane(_unheard)
+        source, identity, opener = await lane.call(partial(_open, folder, wanted))
+        film = self._films.get(identity)
+        waiting = self._opening.get(identity)
+        if film is not None:
+            source.close()
+            if film in self._closing:
+                self._closing.pop(film)[1].cancel()
+            return film.hold()
+        if waiting is not None:
+            source.close()
+            made: Deferred[OpenFilm] = Deferred()
+            waiting.append(made)
+            return await made
+        self._opening[identity] = []
+        try:
+            container = await lane.call(partial(opener, source))
+        except Exception:
+            source.close()
+            failure = Failure()
+            for made in self._opening.pop(identity):
+                made.errback(failure)
+            raise
+        film = OpenFilm(source, container, lane, self.store, partial(self._unused, identity))
+        self._films[identity] = film
+        film.hold()
+        for made in self._opening.pop(identity):
+            made.callback(film.hold())
+        return film
+
+    def _unused(self, identity: Identity, film: OpenFilm) -> None:
+        if self._closed:
+            del self._films[identity]
+            film.end()
+            return
+        self._closing[film] = identity, self._clock.callLater(LINGER, self._close, film)
+
+    def _close(self, film: OpenFilm) -> None:
+        identity, _ = self._closing.pop(film)
+        del self._films[identity]
+        film.close()
+
+    def close(self) -> None:
+        """Close what nobody holds, and keep nothing open from now on: the threads end."""
+        self._closed = True
+        for film, (_, timer) in tuple(self._closing.items()):
+            timer.cancel()
+            self._close(film)
+
+
+class FolderFilms:
+    """`live.playback.Films`: the files of a folder."""
+
+    log = Logger()
+
+    def __init__(self, library: Library) -> None:
+        """None, before `serve`."""
+        self.public = False
+        self._library = library
+        self._folder: Folder
+        self._ahead = 0
+        self._playbacks: set[FilePlayback] = set()
+        self._gone = 0
+        "Bytes that those have sent which are over."
+
+    def serve(self, root: Path, ahead: float, *, public: bool) -> None:
+        """This folder from now on. `ahead`: seconds that are sent ahead at most."""
+        self._folder = Folder(root)
+        self._ahead = round(ahead * 1000)
+        self.public = public
+
+    @property
+    def viewers(self) -> int:
+        """As `Films`."""
+        return len(self._playbacks)
+
+    @property
+    def bytes_out(self) -> int:
+        """As `Films`."""
+        return self._gone + sum(playback.meter.bytes for playback in self._playbacks)
+
+    def open(self, name: str, kind: str, extension: str) -> Deferred[Film]:
+        """As `Films`."""
+        film = self._library.open(self._folder, candidates(name, kind, extension))
+        return film.addErrback(self._refuse, name)
+
+    def _refuse(self, failure: Failure, name: str) -> Film:
+        error, shown = failure.value, redacted(name)
+        if isinstance(error, MediaError):
+            words = f"{shown} cannot be played: {error}."
+            raise Refused(StatusCode.PLAY_FILE_STRUCTURE_INVALID, words) from error
+        if isinstance(error, OSError):
+            if error.errno not in _NOT_THERE:
+                self.log.warn(
+                    "{folder}: a file cannot be opened: {why}",
+                    folder=self._folder.root,
+                    why=error.strerror,
+                )
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
+        failure.raiseException()
+        raise AssertionError
+
+    def play(
+        self,
+        film: Film,
+        form: Format,
+        writer: Writer,
+        viewer: Viewer,
+        *,
+        start: int = 0,
+        duration: int | None = None,
+    ) -> FilePlayback:
+        """As `Films`."""
+        assert isinstance(film, OpenFilm)
+        playback = FilePlayback(
+            film,
+            form,
+            writer,
+            viewer,
+            self._library.pacer,
+            self._over,
+            start=start,
+            duration=duration,
+            ahead=self._ahead,
+        )
+        self._playbacks.add(playback)
+        return playback
+
+    def _over(self, playback: FilePlayback) -> None:
+        self._playbacks.discard(playback)
+        self._gone += playback.meter.bytes
+
+
+def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Identity, Opener]:
+    """In a thread."""
+    error = OSError(errno.ENOENT, "No such file")
+    for names, opener in wanted:
+        try:
+            source = FileSource(folder.open(names))
+        except OSError as why:
+            if why.errno not in _NOT_THERE:
+                error = why
+            continue
+        return source, source.identity, opener
+    raise error
+
+
+def _unheard(_: Exception) -> None:
+    """All that fails is told to who asked for it."""

@@ -1,0 +1,47 @@
+"""Open files, as containers read them, and what tells one from another."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """What equal files have in common: one that was changed or replaced is another one."""
+
+    device: int
+    number: int
+    size: int
+    changed: int
+    "Nanoseconds since the epoch."
+
+
+class FileSource:
+    """`media.container.Source` of an open file."""
+
+    def __init__(self, number: int) -> None:
+        """It is ours from now on."""
+        self._number = number
+
+    def read(self, position: int, size: int) -> bytes:
+        """As `Source`."""
+        return os.pread(self._number, size, position)
+
+    @property
+    def size(self) -> int:
+        """As `Source`."""
+        return os.fstat(self._number).st_size
+
+    def fileno(self) -> int:
+        """As `Source`."""
+        return self._number
+
+    @property
+    def identity(self) -> Identity:
+        """As it is now."""
+        found = os.fstat(self._number)
+        return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def close(self) -> None:
+        """It is not read any more."""
+        os.close(self._number)
