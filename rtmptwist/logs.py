@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import FileIO
+from pathlib import Path
 from string import Formatter
 from typing import Any, Final, TextIO, cast
 
@@ -18,12 +20,12 @@ from twisted.logger import (
     FileLogObserver,
     ILogObserver,
     LogEvent,
+    Logger,
     eventAsText,
     formatEvent,
     formatTime,
 )
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
 
 _SPECIAL: Final = frozenset({"log_failure", "log_flattened", "log_system"})
 "What gives an event another form."
@@ -109,11 +111,54 @@ def observer(options: Any, reactor: Any, form: Form) -> ILogObserver | None:
         return None
     if nodaemon and name in (None, "-"):
         return observing(sys.stdout, form)
-    file: Any = LogFile.fromFullPath(name or "twistd.log")
-    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))
+    file = LogFile(Path(name or "twistd.log").absolute())
+    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.reopen))
     return observing(file, form)
 
 
-def observing(file: TextIO, form: Form) -> ILogObserver:
+class LogFile:
+    """
+    A file that others may move away or empty while it is written: logrotate does either.
+
+    Twisted's own ends at a megabyte and is moved by itself, whoever else does; and after somebody
+    has emptied it, it goes on where it was, behind as many zeros.
+    """
+
+    log = Logger()
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            OSError: nothing can be written there.
+        """
+        self._path = path
+        self._file = self._open()
+
+    def _open(self) -> FileIO:
+        return self._path.open("ab", buffering=0)
+
+    def write(self, text: str) -> None:
+        """Add it, wherever the end is now."""
+        self._file.write(text.encode(errors="backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def reopen(self) -> None:
+        """Go on in the file that has the name now, or in a new one."""
+        old = self._file
+        try:
+            self._file = self._open()
+        except OSError as error:  # perhaps it was begun as another user
+            self.log.error(
+                "the log goes on where it was: {path}: {error}",
+                path=str(self._path),
+                error=error.strerror,
+            )
+        else:
+            old.close()
+
+
+def observing(file: TextIO | LogFile, form: Form) -> ILogObserver:
     """Write lines into a file."""
-    return cast("ILogObserver", FileLogObserver(file, form))
+    return cast("ILogObserver", FileLogObserver(cast("TextIO", file), form))

@@ -123,7 +123,7 @@ class Hangup(Service):
     """
     Has the configuration read again on SIGHUP, which would end the process otherwise.
 
-    Twisted has no opinion about it. (Its SIGUSR1 begins a new file with `--logfile`.)
+    Twisted has no opinion about it.
     """
 
     log = Logger()

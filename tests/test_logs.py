@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from twisted.logger import LogLevel, formatEventAsClassicLogText
 from twisted.python.failure import Failure
 
-from rtmptwist.logs import json_of, observer, observing, text_of
+from rtmptwist.logs import LogFile, json_of, observer, observing, text_of
+from tests.support.logs import Logs
 
 HERE = Path(__file__).parent
 
@@ -104,3 +106,32 @@ def test_text_has_tracebacks_too() -> None:
 )
 def test_who_says_where_the_log_goes_is_obeyed(options: dict[str, Any]) -> None:
     assert observer(options, None, text_of) is None
+
+
+def test_a_log_file_goes_on_in_what_has_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.write_text("before\n")
+    file = LogFile(path)
+    write = observing(file, json_of)
+    write(event("one \udc80"))
+    path.rename(tmp_path / "old")
+    write(event("two"))
+    file.reopen()
+    write(event("three"))
+    os.truncate(path, 0)
+    write(event("four"))
+    assert [json.loads(line)["message"] for line in path.read_text().splitlines()] == ["four"]
+    before, *rest = (tmp_path / "old").read_text().splitlines()
+    assert before == "before"
+    assert [json.loads(line)["message"] for line in rest] == ["one \udc80", "two"]
+
+
+def test_where_there_can_be_no_new_file_the_old_one_goes_on(tmp_path: Path, logs: Logs) -> None:
+    path = tmp_path / "logs" / "server.log"
+    path.parent.mkdir()
+    file = LogFile(path)
+    path.parent.rename(tmp_path / "moved")
+    file.reopen()
+    file.write("text \udc80\n")
+    assert (tmp_path / "moved" / "server.log").read_text() == "text \\udc80\n"
+    assert logs.about(f"the log goes on where it was: {path}: No such file or directory")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import Programs, serve_file
+from tests.support.programs import Programs, Run, free_port, program, serve_file
 
 pytestmark = pytest.mark.interop
 
@@ -49,67 +48,88 @@ def test_a_server_that_logs_json(started: Programs) -> None:
     assert lines[-1]["message"] == "Server Shut Down."
 
 
-def test_json_in_a_file_that_is_begun_anew(started: Programs) -> None:
-    folder = started.folder()
-    log = folder / "server.log"
+def logging(started: Programs, log: Path, form: str) -> Run:
+    """A server in the foreground with `--logfile`, which has said that it is there."""
     twistd = Path(sys.executable).with_name("twistd")
     run = started.start(
-        *(twistd, "--nodaemon", "--pidfile=", f"--logfile={log}", "rtmp"),
-        *("--config", written(folder)),
+        *(twistd, "--nodaemon", f"--pidfile={log.with_suffix('.pid')}", f"--logfile={log}", "rtmp"),
+        *("--config", written(log.parent, log=form)),
     )
+    wait_for(run, log, "watch: ffplay")
+    return run
 
-    def wait_for(path: Path, words: str) -> None:
-        deadline = time.monotonic() + 30
-        while not path.exists() or words not in path.read_text():
-            assert time.monotonic() < deadline, run.words()
-            assert run.process.poll() is None, run.words()
-            time.sleep(0.02)
 
-    wait_for(log, "watch: ffplay")
-    run.process.send_signal(signal.SIGUSR1)
-    wait_for(log.with_name("server.log.1"), "watch: ffplay")
+def wait_for(run: Run, path: Path, words: str) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists() or words not in path.read_text():
+        assert time.monotonic() < deadline, run.words()
+        assert run.process.poll() is None, run.words()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["as it is", "copytruncate"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_logrotate_may_take_the_log_away(started: Programs, form: str, how: str) -> None:
+    """By the sample; the log goes on, and nothing of it is missing or zero."""
+    folder = started.folder()
+    folder.chmod(0o700)  # logrotate refuses others
+    log = folder / "server.log"
+    run = logging(started, log, form)
+    sample = (CONF / "rtmptwist.logrotate").read_text()
+    sample = sample.replace("/var/log/rtmptwist.log", str(log))
+    sample = sample.replace("/run/rtmptwist.pid", str(folder / "server.pid"))
+    if how == "copytruncate":
+        assert how in sample
+        sample = re.sub("(?s)    postrotate.*", f"    {how}\n}}\n", sample)
+    rotation = folder / "logrotate.conf"
+    rotation.write_text(sample)
+    rotation.chmod(0o600)
+    rotate: list[str | Path] = [
+        program("logrotate"),
+        "--state",
+        folder / "state",
+        "--force",
+        rotation,
+    ]
+    for turn in range(2):
+        done = subprocess.run(rotate, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        run.process.send_signal(signal.SIGHUP)
+        wait_for(run, log, "the configuration is reloaded: nothing has changed in it")
+        assert "watch: ffplay" not in log.read_text()
+        assert b"\0" not in log.read_bytes()
+        old = folder / "server.log.1"
+        assert ("watch: ffplay" in old.read_text()) is (turn == 0)
+    assert (folder / "server.log.2.gz").exists()
     assert run.stop() == 0
-    assert "Server Shut Down." in [json.loads(x)["message"] for x in log.read_text().splitlines()]
+    assert "Server Shut Down." in log.read_text()
+    if form == "json":
+        for line in log.read_text().splitlines():
+            json.loads(line)
 
 
 def test_systemd_may_open_the_port(started: Programs) -> None:
-    """What `conf/rtmptwist.socket` does, without systemd: a socket, and how it is called."""
-    folder = started.folder()
-    config = written(folder, "[listener main]\nendpoint = systemd:domain=INET6:name=rtmp\n", "text")
+    """What `conf/rtmptwist.socket` says, by the program of systemd that shows what it does."""
     units = configparser.RawConfigParser(strict=False)
     units.read(CONF / "rtmptwist.socket")
     name = units["Socket"]["FileDescriptorName"]
-    assert f"name={name}" in config.read_text()
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as port:
-        number = port.getsockname()[1]
-        # as systemd: descriptor 3, and the number of the process that it is for
-        code = (
-            "import os, sys; os.dup2(int(sys.argv[1]), 3);"
-            f"os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1',"
-            f"LISTEN_FDNAMES='{name}');"
-            "os.execv(sys.argv[2], sys.argv[2:])"
-        )
-        twistd = Path(sys.executable).with_name("twistd")
-        run = subprocess.Popen(
-            [
-                *(sys.executable, "-c", code, str(port.fileno())),
-                *(twistd, "--nodaemon", "--pidfile=", "rtmp", "--config", config),
-            ],
-            pass_fds=[port.fileno()],
-            stdout=(folder / "out").open("wb"),
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            deadline = time.monotonic() + 30
-            while f"listener main: [::1]:{number}" not in (folder / "out").read_text():
-                assert time.monotonic() < deadline
-                assert run.poll() is None, (folder / "out").read_text()
-                time.sleep(0.02)
-            greet(("::1", number))
-        finally:
-            run.terminate()
-            assert run.wait(30) == 0
+    endpoint = re.search(r"endpoint = (systemd:\S+)", (CONF / "rtmptwist.socket").read_text())
+    assert endpoint is not None
+    assert endpoint[1].endswith(f"name={name}")
+    folder = started.folder()
+    config = written(folder, f"[listener main]\nendpoint = {endpoint[1]}\n", "text")
+    twistd = Path(sys.executable).with_name("twistd")
+    port = free_port()
+    run = started.start(
+        *(program("systemd-socket-activate"), f"--listen=[::1]:{port}", f"--fdname={name}"),
+        *(twistd, "--nodaemon", "--pidfile=", f"--logfile={folder / 'server.log'}", "rtmp"),
+        *("--config", config),
+    )
+    wait_for(run, run.stderr, "Listening on")
+    greet(("::1", port))  # which starts the server
+    wait_for(run, folder / "server.log", f"listener main: [::1]:{port}")
+    greet(("::1", port))
+    assert run.stop() == 0
 
 
 def test_the_units_are_what_systemd_understands() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -102,29 +100,3 @@ def test_ten_reloads_under_streams_of_three_variants(started: Programs, tmp_path
     assert f"{config}:11: [app live] mrege: unknown key" in log
     assert "Traceback" not in log
     assert site.run.stop() == 0
-
-
-def test_a_log_file_is_begun_anew_on_sigusr1(started: Programs) -> None:
-    """Which Twisted does; SIGHUP leaves the file alone."""
-    folder = started.folder()
-    config, log = folder / "site.ini", folder / "server.log"
-    written(config, MAIN + LIVE)
-    twistd = Path(sys.executable).with_name("twistd")
-    run = started.start(
-        twistd, "--nodaemon", "--pidfile=", f"--logfile={log}", "rtmp", "--config", config
-    )
-
-    def wait_for(path: Path, words: str) -> None:
-        deadline = time.monotonic() + 30
-        while not path.exists() or words not in path.read_text():
-            assert time.monotonic() < deadline, run.words()
-            assert run.process.poll() is None, run.words()
-            time.sleep(0.02)
-
-    wait_for(log, "watch: ffplay")
-    run.process.send_signal(signal.SIGUSR1)
-    wait_for(log.with_name("server.log.1"), "watch: ffplay")
-    run.process.send_signal(signal.SIGHUP)
-    wait_for(log, "the configuration is reloaded: nothing has changed in it")
-    assert "watch: ffplay" not in log.read_text()
-    assert run.stop() == 0
