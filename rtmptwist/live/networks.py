@@ -17,7 +17,11 @@ the same is asked ten times, and to read it takes 5 µs.
 def within(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
     """Whether a host's address is in one of the networks; what is no IP address is in none."""
     address = _address(host)
-    return address is not None and any(address in network for network in networks)
+    if address is not None:
+        for network in networks:  # any() takes 1 µs, and this 0.3
+            if address in network:
+                return True
+    return False
 
 
 @lru_cache(_KNOWN)

@@ -283,8 +283,8 @@ class ServerConnection(Protocol):
         match event:
             case Handshaken():
                 self.handshake = event.kind
-                self.send()  # the handshake's own bytes are never encrypted
                 if event.ciphers is not None:
+                    self.send()  # the handshake's own bytes are never encrypted
                     self.writer = CipherWriter(self.writer, event.ciphers.encrypt)
             case CloseStream():
                 self.close_stream(event.stream_id, "closed by the client")

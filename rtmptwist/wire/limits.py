@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # by identity: a key to what follows from them
 class Limits:
     """What one connection may cost us. Sizes in bytes, rates per second, times in seconds."""
 

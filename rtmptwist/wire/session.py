@@ -23,6 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Protocol
 
 from rtmptwist.amf import amf0
@@ -137,6 +138,11 @@ _UNREMARKABLE: Final = (Acknowledgement, PingRequest, PingResponse)
 "Come all the time, and would displace all else."
 
 
+@lru_cache(maxsize=16)
+def _amf_limits(limits: Limits) -> AmfLimits:
+    return AmfLimits(depth=limits.amf_depth, values=limits.amf_values)
+
+
 class Handshake(Protocol):
     """What a session needs of either role's handshake."""
 
@@ -215,7 +221,7 @@ class Session(ABC):
 
         self._acknowledge_at = self._acknowledge_every = DEFAULT_ACKNOWLEDGEMENT
         self._peer_window = 0
-        self._amf_limits = AmfLimits(depth=limits.amf_depth, values=limits.amf_values)
+        self._amf_limits = _amf_limits(limits)
         self._early_messages = 0
         self._unknown_in_a_row = 0
         self._bad_values = 0
