@@ -162,7 +162,8 @@ def redacted(text: str, *, key: bool = True) -> str:
     to its first three and a check sum: enough to tell two streams apart and to recognise one whose
     name is known, too little to publish with.
     """
-    text = _USER_INFO.sub(r"\1…@", text)
+    if "@" in text:
+        text = _USER_INFO.sub(r"\1…@", text)
     path, mark, _ = text.partition("?")
     if len(path) > _LOGGED:
         path = path[:_LOGGED] + "…"

@@ -8,7 +8,8 @@ read, so that a slow login can be neither overtaken nor flooded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -308,9 +309,12 @@ class ServerConnection(Protocol):
     # ------------------------------------------------------------- decisions
 
     def _decide(self, event: Decision) -> None:
-        turn = Deferred.fromCoroutine(self._answer(event))
-        if turn.called:
+        answer = self._answer(event)
+        try:
+            waits_for = answer.send(None)
+        except StopIteration:  # most wait for nobody, and a Deferred for each would be 4 µs
             return
+        turn = Deferred.fromCoroutine(_going_on(answer, waits_for))
         transport: Any = self.transport
         self._turn = turn
         self.mind_transport()
@@ -645,6 +649,20 @@ class ServerConnection(Protocol):
                     stream.sweep(now)
             if session.more:  # it waited for an answer that did not come
                 self.dataReceived(b"")
+
+
+def _going_on(
+    answer: Coroutine[Deferred[Any], Any, None], waits_for: Deferred[Any]
+) -> Generator[Deferred[Any], Any, None]:
+    """A coroutine that has begun, and what it waits for first."""
+    with suppress(StopIteration):
+        while True:
+            try:
+                found = yield waits_for
+            except Exception as error:
+                waits_for = answer.throw(error)
+            else:
+                waits_for = answer.send(found)
 
 
 def _name_of(address: str, port: int | None) -> str:
