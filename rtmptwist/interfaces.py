@@ -1,4 +1,4 @@
-"""What plugins are: others may add kinds of outlets, and so does this house."""
+"""What plugins are: others may add kinds of inlets and outlets, and so does this house."""
 
 from __future__ import annotations
 
@@ -33,16 +33,19 @@ class House:
 
     reactor: Any
 
+    folder: Path
+    "Of the configuration: where relative paths of what is read begin."
+
     state: Path
-    "The folder for what the server keeps; relative paths of descriptions are seen from there."
+    "The folder for what the server keeps: where relative paths of what is written begin."
 
     disk: Disk
     "For all work with files."
 
 
-class IOutletMaker(Interface):
+class IMaker(Interface):
     """
-    A kind of outlet. A plugin of Twisted: an instance in a module of `twisted.plugins`.
+    A kind of inlet or outlet. A plugin of Twisted: an instance in a module of `twisted.plugins`.
 
     It keeps nothing: there may be several servers in one process.
     """
@@ -64,11 +67,26 @@ class IOutletMaker(Interface):
         house: House,
     ) -> object:
         """
-        Make an outlet (`live.interfaces.Outlet`) of an application; return it as an `IService`.
-
-        When that is started, the outlet is one of `application.outlets`. When it is stopped,
-        publications may go on: it takes those that it has begun with to their ends, and no others.
+        Make what is described for an application; return it as an `IService`.
 
         Raises:
             BadDescription: as `check`.
         """
+
+
+class IInletMaker(IMaker):
+    """
+    Makes suppliers (`live.interfaces.Supplier`).
+
+    When its service is started, the supplier is one of `application.suppliers`. When it is stopped,
+    it is none of them, and feeds nothing.
+    """
+
+
+class IOutletMaker(IMaker):
+    """
+    Makes outlets (`live.interfaces.Outlet`).
+
+    When its service is started, the outlet is one of `application.outlets`. When it is stopped,
+    publications may go on: it takes those that it has begun with to their ends, and no others.
+    """

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from twisted.plugin import getPlugins
 
-from rtmptwist.interfaces import BadDescription, Description, House, IOutletMaker
+from rtmptwist.interfaces import BadDescription, Description, House, IMaker
 from rtmptwist.live.application import Application
 
 _PART: Final = re.compile(r"(?:[^:\\]|\\.|\\\Z)*")
@@ -16,7 +16,7 @@ _OPTION: Final = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 Services = Mapping[str, Any]
-"The services of an application's outlets, by their descriptions."
+"What an application has of one sort, by descriptions."
 
 
 def describe(text: str) -> Description:
@@ -40,39 +40,40 @@ def describe(text: str) -> Description:
     return Description(text, _plain(kind), tuple(arguments), options)
 
 
-def check_outlet(text: str) -> None:
+def check(sort: type[IMaker], text: str) -> None:
     """
-    Look at the description of an outlet without making it.
+    Look at a description without making what it describes. `sort`: inlets or outlets.
 
     Raises:
-        BadDescription: no such outlet can be made.
+        BadDescription: no such thing can be made.
     """
     description = describe(text)
-    _maker(description.kind).check(description)
+    _maker(sort, description.kind).check(description)
 
 
-class Outlets:
-    """The outlets of all applications, as the present configuration has them."""
+class Plugged:
+    """The inlets, or outlets, of all applications, as the present configuration has them."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, sort: type[IMaker], house: House) -> None:
+        self._sort = sort
         self._house = house
         self._made: Mapping[Application, Services] = {}
 
     def plan(self, application: Application, text: str) -> Any:
         """
-        The service of one outlet: that which is there already, or a new one that does not run yet.
+        The service of one of them: what is there already, or a new one that does not run yet.
 
         Raises:
-            BadDescription: no such outlet can be made.
+            BadDescription: no such thing can be made.
         """
         there = self._made.get(application, {}).get(text)
         if there is not None:
             return there
         description = describe(text)
-        return _maker(description.kind).make(description, application, self._house)
+        return _maker(self._sort, description.kind).make(description, application, self._house)
 
     def adopt(self, wanted: Mapping[Application, Services]) -> None:
-        """These are the outlets from now on. Others end; new ones are to be run."""
+        """These are there from now on. Others end; new ones are to be run."""
         old, self._made = self.services, wanted
         now = self.services
         for service in old:
@@ -85,8 +86,8 @@ class Outlets:
         return [service for services in self._made.values() for service in services.values()]
 
 
-def _maker(kind: str) -> Any:
-    makers = {maker.kind: maker for maker in getPlugins(IOutletMaker)}
+def _maker(sort: type[IMaker], kind: str) -> Any:
+    makers = {maker.kind: maker for maker in getPlugins(sort)}
     if kind not in makers:
         raise BadDescription(f'"{kind}"; expected {" or ".join(sorted(makers))}')
     return makers[kind]

@@ -44,7 +44,7 @@ from rtmptwist.hooks.assembly import check_hooks, make_hooks
 from rtmptwist.hooks.chain import Chain
 from rtmptwist.hooks.gate import HookedGate
 from rtmptwist.hooks.hook import Hook, Hooks
-from rtmptwist.interfaces import BadDescription, House
+from rtmptwist.interfaces import BadDescription, House, IInletMaker, IOutletMaker
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -57,7 +57,8 @@ from rtmptwist.net.server import Care
 from rtmptwist.net.swffiles import SwfFileError, read_swfs
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
-from rtmptwist.plugins import Outlets, Services, check_outlet
+from rtmptwist.plugins import Plugged, Services
+from rtmptwist.plugins import check as check_plugin
 from rtmptwist.rules import RuleBook, limits_of
 from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.web.events import Broadcast
@@ -84,7 +85,9 @@ def check(config: Config) -> None:
         for app in host.apps.values():
             _rules(book, host.name, app, problems)
             _swfs(host.name, app, problems)
-            _outlets(host.name, app, problems, check_outlet)
+            where = _section(host.name, app)
+            _plugged(where, "inlet", app.inlet, problems, partial(check_plugin, IInletMaker))
+            _plugged(where, "outlets", app.outlets, problems, partial(check_plugin, IOutletMaker))
     for section in config.listeners:
         _operators(book, section, problems)
         check_listener(section, problems)
@@ -136,18 +139,22 @@ def _swfs(host: str, app: schema.App, problems: list[str]) -> tuple[Swf, ...]:
     return tuple(found)
 
 
-def _outlets(
-    host: str, app: schema.App, problems: list[str], use: Callable[[str], Any]
+def _plugged(
+    section: str,
+    key: str,
+    texts: Sequence[str] | None,
+    problems: list[str],
+    use: Callable[[str], Any],
 ) -> dict[str, Any]:
-    """What comes of each outlet of an application; `problems` gets what is wrong with them."""
+    """What comes of each description of an application; `problems` gets what is wrong with it."""
     made: dict[str, Any] = {}
-    for text in app.outlets or ():
+    for text in texts or ():
         try:
             if text in made:
                 raise BadDescription("is there twice")
             made[text] = use(text)
         except BadDescription as error:
-            problems.append(f"{_section(host, app)} outlets: {text}: {error}")
+            problems.append(f"{section} {key}: {text}: {error}")
     return made
 
 
@@ -170,7 +177,7 @@ class Plan:
     secrets: list[SecretFile[bytes]]
     "Theirs."
 
-    outlets: Mapping[Application, Services]
+    plugged: Mapping[Plugged, Mapping[Application, Services]]
     doors: Doors
 
 
@@ -226,7 +233,9 @@ class Site:
 
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         self.library = Library(reactor, self.disk, config.limits.file_cache)
-        self._outlets = Outlets(House(reactor, config.server.state, self.disk))
+        house = House(reactor, _folder(config), config.server.state, self.disk)
+        self._inlets = Plugged(IInletMaker, house)
+        self._outlets = Plugged(IOutletMaker, house)
         self._beat = Beat(reactor, config.server.gather)
         self._entrances: dict[str, Entrance] = {}
         self._doors: Doors | None = None
@@ -267,10 +276,15 @@ class Site:
             if (found := _rules(self._book, application.host, app, problems)) is not None
         }
         swfs = {each: _swfs(each.host, app, problems) for each, app in settings.items()}
-        outlets = {
-            each: _outlets(each.host, app, problems, partial(self._outlets.plan, each))
-            for each, app in settings.items()
-        }
+        plugged: dict[Plugged, dict[Application, Services]] = {self._inlets: {}, self._outlets: {}}
+        for each, app in settings.items():
+            where = _section(each.host, app)
+            for sort, key, texts in (
+                (self._inlets, "inlet", app.inlet),
+                (self._outlets, "outlets", app.outlets),
+            ):
+                use = partial(sort.plan, each)
+                plugged[sort][each] = _plugged(where, key, texts, problems, use)
         new = [hook for hook in config.hooks if hook not in self._hooks]
         made, secrets = make_hooks(new, _folder(config), self.reactor, problems)
         hooks = {hook: made[hook.name] for hook in new if hook.name in made}
@@ -290,7 +304,7 @@ class Site:
         )
         if problems:
             raise SiteError("\n".join(problems))
-        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, outlets, doors)
+        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, plugged, doors)
 
     def adopt(self, plan: Plan) -> None:
         """Put a configuration to work, all of it at once; what runs goes on."""
@@ -318,7 +332,8 @@ class Site:
                 )
         for name in hooks.keys() - {name for app in settings.values() for name in app.hooks}:
             self.log.warn("[hook {name}]: the hooks of no [app] name it", name=name)
-        self._outlets.adopt(plan.outlets)
+        for sort, services in plan.plugged.items():
+            sort.adopt(services)
         self.disk.bound = config.limits.disk_waiting
         self.library.store.room = config.limits.file_cache
         gone = set(self.registry.applications()) - settings.keys()
@@ -373,7 +388,7 @@ class Site:
     @property
     def services(self) -> list[Service]:
         """What has to run before anybody is let in."""
-        return [*self._book.services, *self._outlets.services]
+        return [*self._book.services, *self._inlets.services, *self._outlets.services]
 
     @property
     def doors(self) -> Doors:

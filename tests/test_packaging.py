@@ -38,7 +38,8 @@ def test_the_wheel_holds_the_package_its_page_and_its_plugins(wheel: Path) -> No
         if file.suffix == ".py" or file.name == "py.typed" or file.parent.name == "page"
     }
     assert "rtmptwist/web/page/status.html" in expected
-    expected |= {f"twisted/plugins/rtmptwist_{name}.py" for name in ("plugin", "outlets")}
+    plugins = ("plugin", "inlets", "outlets")
+    expected |= {f"twisted/plugins/rtmptwist_{name}.py" for name in plugins}
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if ".dist-info/" not in name} == expected
 

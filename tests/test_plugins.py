@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from twisted.application.service import MultiService
 from twisted.internet.task import Clock
 
-from rtmptwist.interfaces import BadDescription, Description, House
+from rtmptwist.interfaces import BadDescription, Description, House, IOutletMaker
 from rtmptwist.live.application import Application
-from rtmptwist.plugins import Outlets, check_outlet, describe
+from rtmptwist.plugins import Plugged, check, describe
 from tests.support.disks import StillDisk
 from tests.support.live import Settings
 
@@ -63,14 +63,14 @@ def test_an_option_twice() -> None:
         describe("record:a.flv:keep=1h:keep=2h")
 
 
-def outlets() -> tuple[Outlets, Application]:
+def outlets() -> tuple[Plugged, Application]:
     clock = Clock()
-    house = House(clock, Path("/x"), StillDisk(clock))
-    return Outlets(house), Application("live", Settings(), clock)
+    house = House(clock, Path("/etc"), Path("/x"), StillDisk(clock))
+    return Plugged(IOutletMaker, house), Application("live", Settings(), clock)
 
 
 def test_outlets_are_plugins() -> None:
-    check_outlet("record:{name}.flv")
+    check(IOutletMaker, "record:{name}.flv")
     made, application = outlets()
     service = made.plan(application, "record:{name}.flv")
     assert application.outlets == made.services == []
@@ -99,4 +99,4 @@ def test_what_stays_in_the_configuration_stays_as_it_is() -> None:
 
 def test_a_kind_that_nobody_knows() -> None:
     with pytest.raises(BadDescription, match='"recrod"; expected record'):
-        check_outlet("recrod:{name}.flv")
+        check(IOutletMaker, "recrod:{name}.flv")

@@ -127,6 +127,7 @@ class App:
     swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()
     files: Annotated[Path | None, Place("none")] = None
     files_ahead: Annotated[float, Duration(1, HOUR)] = 60.0
+    inlet: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
     outlets: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0

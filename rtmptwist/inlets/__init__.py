@@ -1,0 +1,1 @@
+"""Who supplies streams that nobody publishes."""
