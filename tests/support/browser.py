@@ -165,6 +165,24 @@ class Browser:
         """Texts that are hard to read, with their contrast: 4.5 is what WCAG 2.2 wants."""
         return list(self.run(_CONTRAST))
 
+    def spoken(self) -> list[tuple[str, str]]:
+        """What a screen reader finds: roles and names."""
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        return [
+            (str(node["role"]["value"]), str(node.get("name", {}).get("value", "")))
+            for node in nodes
+            if not node["ignored"]
+        ]
+
+    def call(self, module: str, script: str, *arguments: object) -> Any:
+        """What a function with this body returns; `it` is a module of the page, with `args`."""
+        return self.driver.execute_async_script(
+            "const [module, args, done] = arguments;"
+            f"import(module).then((it) => done((() => {{ {script} }})()));",
+            module,
+            arguments,
+        )
+
     # ------------------------------------------------------------------ acting
 
     def click(self, selector: str) -> None:

@@ -186,3 +186,15 @@ def test_it_is_described() -> None:
     assert flv["tags"] == [ENDLESS]
     assert [*flv["responses"]["200"]["content"]] == ["video/x-flv"]
     assert [parameter["name"] for parameter in flv["parameters"]] == ["stream"]
+
+
+def test_who_watches_does_not_hold_up_the_end_of_the_server(manned: Manned) -> None:
+    _, stream = on_air(manned)
+    screen = Screen(manned, stream)
+    assert screen.see()
+    manned.stop()
+    manned.pass_time(10)
+    screen.see()
+    assert screen.ended
+    screen.wire.lose()
+    assert manned.reactor.calls == []

@@ -2,7 +2,9 @@
 
 const dialog = document.querySelector("#confirm");
 const form = dialog.querySelector("form");
-const [title, words, problem] = ["#confirm-title", "#confirm-words", ".problem"].map((each) => form.querySelector(each));
+const title = form.querySelector("#confirm-title");
+const words = form.querySelector("#confirm-words");
+const problem = form.querySelector(".problem");
 const reason = form.querySelector("#confirm-reason");
 const [cancel, go] = form.querySelectorAll("button");
 let act = null;

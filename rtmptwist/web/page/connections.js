@@ -40,8 +40,9 @@ export class Connections {
     this.#stream = stream;
     this.everybody.hidden = stream === null;
     this.variant.closest("label").hidden = stream !== null;
-    say(section.querySelector("h2"), stream === null ? "Connections" : `Connected to ${path(stream)}`);
-    section.querySelector("h2").focus();
+    const title = section.querySelector("h2");
+    say(title, stream === null ? "Connections" : `Connected to ${path(stream)}`);
+    title.focus();
     this.#turn(0);
   }
 
@@ -55,7 +56,9 @@ export class Connections {
       if (round !== this.#round) return;
       this.#show(page);
     } catch (error) {
-      if (round === this.#round) say(this.told, error.message);
+      if (round !== this.#round) return;
+      if (error.status === 404) this.rows.show([]); // the stream is gone
+      say(this.told, error.message);
     }
     if (round === this.#round) this.#timer = setTimeout(() => this.refresh(), EVERY);
   }
@@ -83,7 +86,8 @@ export class Connections {
     this.rows.show(items, Date.now() + this.ahead);
     const last = Math.min(offset + limit, total);
     say(this.told, total + more ? `${count(total + more)}` : "");
-    say(this.pages.querySelector("span"), `${count(offset + 1)} to ${count(last)} of ${count(total)}`);
+    const part = `${count(offset + 1)} to ${count(last)} of ${count(total)}`;
+    say(this.pages.querySelector("span"), part);
     this.pages.hidden = total <= limit;
     this.earlier.disabled = offset === 0;
     this.later.disabled = last >= total;

@@ -3,6 +3,7 @@
 // What was typed is kept for this tab only (sessionStorage), never in an address. Requests carry no
 // credentials of the browser's own, so that no other page can borrow them.
 
+const SCHEMES = ["Bearer", "Basic"];
 const KEY = "rtmptwist.authorization";
 const PATIENCE = 30_000; // milliseconds; who guesses wrong waits up to eight seconds for an answer
 
@@ -78,14 +79,14 @@ export class Desk {
 
 async function refused(answer) {
   const shown = answer.headers.get("WWW-Authenticate") ?? "";
-  const schemes = ["Bearer", "Basic"].filter((scheme) => new RegExp(`\\b${scheme}\\b`, "i").test(shown));
+  const schemes = SCHEMES.filter((scheme) => new RegExp(`\\b${scheme}\\b`, "i").test(shown));
   let problem = {};
   try {
     problem = await answer.json();
   } catch {
     // a proxy's words, perhaps
   }
-  const detail = problem.detail ?? `The server answered ${answer.status} ${answer.statusText}`.trim();
+  const detail = problem.detail ?? `The server answered with status ${answer.status}.`;
   return new Refusal(answer.status, detail, problem.errors ?? [], schemes);
 }
 

@@ -29,6 +29,8 @@ export function cell(label, ...children) {
   return node;
 }
 
+const STAY = { preventScroll: true };
+
 /** Rows that stay what they are while their figures change; so focus stays, too. */
 export class Rows {
   #rows = new Map();
@@ -36,7 +38,7 @@ export class Rows {
   #table;
   #home;
 
-  /** `Row`: a class with `node` and `show(item)`; `home`: what gets the focus of a row that goes. */
+  /** `Row`: a class with `node` and `show(item)`. */
   constructor(section, Row) {
     this.Row = Row;
     this.#table = section.querySelector("table.list");
@@ -61,7 +63,7 @@ export class Rows {
       if (row.node === place) place = place.nextElementSibling;
       else this.#body.insertBefore(row.node, place);
     }
-    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+    if (focused !== document.activeElement && focused.isConnected) focused.focus(STAY);
     this.#table.hidden = this.#rows.size === 0;
     this.none.hidden = this.#rows.size > 0;
   }
@@ -69,7 +71,7 @@ export class Rows {
   #removeAllBut(ids) {
     for (const [id, { node }] of this.#rows) {
       if (ids.has(id)) continue;
-      if (node.contains(document.activeElement)) this.#home.focus({ preventScroll: true });
+      if (node.contains(document.activeElement)) this.#home.focus(STAY);
       node.remove();
       this.#rows.delete(id);
     }

@@ -1,7 +1,7 @@
 // FLV as it comes over HTTP: sound and pictures of one track each, legacy and Enhanced.
 //
-// Of each packet: `kind` (audio, video), `config` (a decoder's) or `data`, `key`, and `time`, when it
-// is to be decoded, and `shown`, in milliseconds.
+// Of each packet: `kind` (audio, video), `config` (a decoder's) or `data`, `key`; in milliseconds
+// `time`, when it is to be decoded, and `shown`, when to be shown.
 
 const FILE_HEADER = 13; // bytes, as our server sends it
 const TAG_HEADER = 11;
@@ -9,7 +9,7 @@ const TRAILER = 4;
 const [AUDIO, VIDEO] = [8, 9];
 const [AVC, AAC, MP3, ENHANCED] = [7, 10, 2, 9]; // as FLV numbers them
 const [START, FRAMES, FRAMES_X] = [0, 1, 3]; // packet types of Enhanced RTMP
-const WITH_OFFSET = new Set(["avc1", "hvc1", "vvc1"]); // their frames are not shown in the order they come
+const WITH_OFFSET = new Set(["avc1", "hvc1", "vvc1"]); // whose pictures may be shown out of order
 
 export class Flv {
   #rest = new Uint8Array(0);
@@ -36,12 +36,15 @@ export class Flv {
       const time = ((head[7] << 24) | (head[4] << 16) | (head[5] << 8) | head[6]) >>> 0;
       const payload = buffer.slice(position + TAG_HEADER, end);
       position = end + TRAILER;
-      const packet = head[0] === VIDEO ? picture(payload, time) : head[0] === AUDIO ? sound(payload, time) : null;
+      const read = { [VIDEO]: picture, [AUDIO]: sound }[head[0]] ?? nothing;
+      const packet = read(payload, time);
       if (packet !== null) yield packet;
     }
     this.#rest = buffer.slice(position);
   }
 }
+
+const nothing = () => null;
 
 const fourcc = (payload) => String.fromCharCode(...payload.subarray(1, 5));
 
@@ -62,7 +65,8 @@ function picture(payload, time) {
 
 function sound(payload, time) {
   const format = payload[0] >> 4;
-  const packet = (data) => (data.length ? { kind: "audio", data, key: true, time, shown: time } : null);
+  const packet = (data) =>
+    data.length ? { kind: "audio", data, key: true, time, shown: time } : null;
   if (format === MP3) return packet(payload.subarray(1));
   if (payload.length < 2 || (format !== AAC && format !== ENHANCED)) return null;
   const type = format === AAC ? payload[1] : payload[0] & 0x0f;

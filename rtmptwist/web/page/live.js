@@ -1,5 +1,5 @@
-// What happens at the server, as it happens: Server-Sent Events, read by hand, for a token goes in a
-// header and never in an address.
+// What happens at the server, as it happens: Server-Sent Events, read by hand, for a token goes in
+// a header and never in an address.
 
 import { Refusal } from "./desk.js";
 
@@ -34,21 +34,23 @@ export class Live {
     const abort = (this.#abort = new AbortController());
     this.#run(abort).then(
       () => this.#ended(abort),
-      (error) => this.#again(abort, error instanceof Refusal ? error.message : "It broke.", error.status),
+      (error) => this.#again(abort, error),
     );
   }
 
   /** The server wants us to come back, now and then and when its configuration has changed. */
   #ended(abort) {
-    if (this.#tries > 0 || this.#abort !== abort) return this.#again(abort, "The server has ended it.");
+    const again = this.#tries > 0 || this.#abort !== abort;
+    if (again) return this.#again(abort, new Refusal(0, "The server has ended it."));
     this.#tries = 1;
     this.#timer = setTimeout(() => this.start(), 250);
   }
 
-  #again(abort, words, status) {
+  #again(abort, error) {
     if (this.#abort !== abort) return; // begun anew meanwhile
     this.#abort = null;
-    if (status === 401) return this.lost(words, null);
+    const words = error instanceof Refusal ? error.message : "The connection broke.";
+    if (error.status === 401) return this.lost(words, null);
     const wait = WAITS[Math.min(this.#tries, WAITS.length - 1)];
     this.#tries += 1;
     // not all pages of a server that comes back at the same moment

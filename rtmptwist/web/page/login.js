@@ -24,7 +24,8 @@ export function login(desk, onLogin) {
       return;
     }
     submit.disabled = true;
-    desk.login(kind.value === "Basic" ? basic(user.value, password.value) : bearer(token.value.trim()));
+    const byPassword = kind.value === "Basic";
+    desk.login(byPassword ? basic(user.value, password.value) : bearer(token.value.trim()));
     try {
       await desk.get("server");
       password.value = token.value = "";

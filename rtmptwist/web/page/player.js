@@ -4,8 +4,12 @@ import { Flv } from "./flv.js";
 
 const LEAD = 0.25; // seconds between the arrival of a packet and its turn
 const [EARLY, LATE] = [0.7, -0.3]; // of that; beyond, what has just come is what is live
-const MOST_QUEUED = 90; // packets: the processor here is too slow, and the rest waits for a key frame
+const MOST_QUEUED = 90; // packets: this processor is too slow, and the rest waits for a key frame
 const MOST_FRAMES = 45; // pictures that wait for their turn
+
+const INSECURE =
+  "This browser shows no live pictures here: it needs WebCodecs, which it has over HTTPS only.";
+const UNDECODABLE = "This browser can decode nothing of it.";
 
 const SAID = { vp08: "vp8", vp09: "vp09.00.10.08", Opus: "opus", ".mp3": "mp3", fLaC: "flac" };
 // Codecs of which the server knows no more than the name; what else there is stands in the packets.
@@ -47,20 +51,21 @@ export class Player {
     this.stop();
     const abort = (this.#abort = new AbortController());
     this.#canvas.width = this.#canvas.height = 0;
+    let words = "It has ended.";
     try {
-      await this.#run(id, abort);
-      if (this.#abort === abort) this.#tell("It has ended.");
+      await this.#run(id, abort.signal);
     } catch (error) {
-      if (this.#abort === abort) this.#tell(error.message);
+      words = error.message;
     }
-    abort.abort();
+    if (abort.signal.aborted) return; // somebody wanted it so
+    this.stop();
+    this.#tell(words);
   }
 
   /** Harmless at any time. */
   stop() {
     this.#abort?.abort();
     this.#abort = null;
-    this.#sound?.close();
     this.#sound = null;
   }
 
@@ -70,20 +75,23 @@ export class Player {
     this.#sound?.louden(on);
   }
 
-  async #run(id, abort) {
+  async #run(id, signal) {
     if (!("VideoDecoder" in globalThis)) {
-      throw new Error("This browser shows no live pictures here: it needs WebCodecs, which it has over HTTPS only.");
+      throw new Error(INSECURE);
     }
     this.#tell("Asking for it …");
     const { tracks } = await this.#desk.get(`streams/${id}`);
+    signal.throwIfAborted();
     const of = (kind) => tracks.find((track) => track.kind === kind);
     const pace = new Pace();
-    const picture = await Picture.of(of("video"), this.#canvas, pace, abort.signal);
-    this.#sound = await Sound.of(of("audio"), pace);
-    this.#sound?.louden(this.#loud);
-    if (picture === null && this.#sound === null) throw new Error("This browser can decode nothing of it.");
+    const picture = await Picture.of(of("video"), this.#canvas, pace, signal);
+    const sound = await Sound.of(of("audio"), pace, signal);
+    signal.throwIfAborted();
+    this.#sound = sound;
+    sound?.louden(this.#loud);
+    if (picture === null && sound === null) throw new Error(UNDECODABLE);
     const why = of("video") ? "This browser cannot decode its picture" : "It has no picture";
-    const reader = (await this.#desk.open(`streams/${id}/flv`, "", abort.signal)).body.getReader();
+    const reader = (await this.#desk.open(`streams/${id}/flv`, "", signal)).body.getReader();
     this.#tell(picture === null ? `${why}: there is only sound.` : "");
     const flv = new Flv();
     for (;;) {
@@ -92,7 +100,7 @@ export class Player {
       for (const packet of flv.feed(value)) {
         if (!packet.config) pace.arrive(packet.time / 1000);
         if (packet.kind === "video") picture?.take(packet);
-        else this.#sound?.take(packet);
+        else sound?.take(packet);
       }
     }
   }
@@ -107,13 +115,12 @@ class Track {
   constructor(Decoder, Chunk, config, output) {
     this.#Chunk = Chunk;
     this.config = config;
-    this.decoder = new Decoder({ output, error: () => (this.#waits = true) });
+    this.decoder = new Decoder({ output, error: () => {} }); // it is closed then, which `take` sees
   }
 
   take({ config, data, key, shown }) {
     if (config !== undefined) {
-      const same = this.#description?.length === config.length && config.every((byte, at) => byte === this.#description[at]);
-      if (!same) this.#configure(config);
+      if (String(config) !== String(this.#description)) this.#configure(config);
       return;
     }
     if (this.decoder.state === "unconfigured") this.#configure(null);
@@ -121,7 +128,8 @@ class Track {
     this.#waits ||= this.decoder.decodeQueueSize > MOST_QUEUED;
     if (this.#waits && !key) return;
     this.#waits = false;
-    this.decoder.decode(new this.#Chunk({ type: key ? "key" : "delta", timestamp: shown * 1000, data }));
+    const type = key ? "key" : "delta";
+    this.decoder.decode(new this.#Chunk({ type, timestamp: shown * 1000, data }));
   }
 
   close() {
@@ -145,12 +153,18 @@ async function supported(Decoder, config) {
   }
 }
 
+function whenAborted(signal, act) {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
+}
+
 class Picture {
   #frames = [];
 
   static async of(track, canvas, pace, signal) {
     const config = { codec: named(track), optimizeForLatency: true };
-    return track && (await supported(VideoDecoder, config)) ? new Picture(config, canvas, pace, signal) : null;
+    const can = track && (await supported(VideoDecoder, config));
+    return can ? new Picture(config, canvas, pace, signal) : null;
   }
 
   constructor(config, canvas, pace, signal) {
@@ -165,7 +179,7 @@ class Picture {
       requestAnimationFrame(draw);
     };
     requestAnimationFrame(draw);
-    signal.addEventListener("abort", () => {
+    whenAborted(signal, () => {
       this.track.close();
       for (const frame of this.#frames.splice(0)) frame.close();
     });
@@ -186,7 +200,6 @@ class Picture {
       this.canvas.height = frame.displayHeight;
     }
     this.context.drawImage(frame, 0, 0, this.canvas.width, this.canvas.height);
-    this.canvas.dataset.frames = Number(this.canvas.dataset.frames ?? 0) + 1;
     frame.close();
   }
 }
@@ -195,17 +208,24 @@ class Sound {
   #next = 0;
   #output = null;
 
-  static async of(track, pace) {
+  static async of(track, pace, signal) {
     const config = {
-      codec: named(track), sampleRate: track?.sample_rate ?? 48000, numberOfChannels: track?.channels ?? 2,
+      codec: named(track),
+      sampleRate: track?.sample_rate ?? 48000,
+      numberOfChannels: track?.channels ?? 2,
     };
-    return track && (await supported(AudioDecoder, config)) ? new Sound(config, pace) : null;
+    const can = track && (await supported(AudioDecoder, config));
+    return can ? new Sound(config, pace, signal) : null;
   }
 
-  constructor(config, pace) {
+  constructor(config, pace, signal) {
     this.pace = pace;
     this.track = new Track(AudioDecoder, EncodedAudioChunk, config, (data) => this.#play(data));
     this.take = (packet) => this.track.take(packet);
+    whenAborted(signal, () => {
+      this.louden(false);
+      this.track.close();
+    });
   }
 
   louden(on) {
@@ -214,16 +234,12 @@ class Sound {
     if (!on) this.#output = null;
   }
 
-  close() {
-    this.louden(false);
-    this.track.close();
-  }
-
   #play(data) {
     const output = this.#output;
     if (output !== null) {
-      const buffer = output.createBuffer(data.numberOfChannels, data.numberOfFrames, data.sampleRate);
-      for (let channel = 0; channel < data.numberOfChannels; channel += 1) {
+      const { numberOfChannels: channels, numberOfFrames: frames, sampleRate: rate } = data;
+      const buffer = output.createBuffer(channels, frames, rate);
+      for (let channel = 0; channel < channels; channel += 1) {
         data.copyTo(buffer.getChannelData(channel), { planeIndex: channel, format: "f32-planar" });
       }
       const wanted = output.currentTime + this.pace.due(data.timestamp / 1e6) - now();

@@ -10,7 +10,7 @@ const state = document.querySelector("#state");
 const build = document.querySelector("#build");
 const drain = document.querySelector("#drain");
 const figures = {};
-const sparks = { in: new Spark("in"), out: new Spark("out"), viewers: new Spark("viewers") };
+const sparks = { in: new Spark(), out: new Spark(), viewers: new Spark() };
 const variants = {};
 let version = "";
 let draining = false;
@@ -33,7 +33,7 @@ for (const variant of VARIANTS) {
 /** Each second: the summary of `statistics`. */
 export function showNow(server, second) {
   say(build, `${version} · up ${duration(server.uptime)}`);
-  showState(draining ? "Draining" : server.ready ? "Ready" : "Not ready", server.ready ? "good" : "warn");
+  showReady(server.ready);
   say(figures.live, count(server.streams));
   say(figures.viewers, count(server.viewers));
   say(figures.in, bitrate(server.bitrate_in));
@@ -53,13 +53,22 @@ export function showTotals(server) {
   version = `version ${server.version}`;
   draining = server.draining;
   drain.disabled = draining;
+  showReady(server.ready);
   say(figures.received, `${size(server.bytes_in)} in all`);
   say(figures.sent, `${size(server.bytes_out)} in all`);
   say(figures.refused, count(Object.values(server.refused).reduce((sum, each) => sum + each, 0)));
 }
 
-/** The word beside the name of the page. */
+/** The word beside the name of the page, and before that of its tab unless all is well. */
 export function showState(word, kind) {
   say(state, word);
   state.className = `badge ${kind}`;
+  const name = `${location.host} · rtmptwist`;
+  document.title = kind === "good" ? name : `${word} · ${name}`;
+}
+
+function showReady(ready) {
+  if (draining) showState("Draining", "warn");
+  else if (ready) showState("Ready", "good");
+  else showState("Not ready", "warn");
 }

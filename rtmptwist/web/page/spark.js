@@ -8,13 +8,12 @@ const [WIDTH, HEIGHT] = [120, 24];
 export class Spark {
   #samples = []; // [seconds, value], oldest first
 
-  constructor(label) {
+  constructor() {
     this.node = document.createElementNS(SVG, "svg");
     this.node.setAttribute("class", "spark");
     this.node.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.node.setAttribute("preserveAspectRatio", "none");
     this.node.setAttribute("aria-hidden", "true");
-    this.node.dataset.of = label;
     this.area = this.node.appendChild(document.createElementNS(SVG, "path"));
     this.area.setAttribute("class", "area");
     this.line = this.node.appendChild(document.createElementNS(SVG, "path"));
@@ -25,7 +24,6 @@ export class Spark {
   add(second, value) {
     this.#samples.push([second, value]);
     while (this.#samples[0][0] < second - SPAN) this.#samples.shift();
-    this.node.dataset.samples = this.#samples.length;
     this.#draw(second);
   }
 

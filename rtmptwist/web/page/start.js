@@ -13,7 +13,9 @@ import { streamsTable } from "./streams.js";
 import { keepWarnings, showWarnings, warn } from "./warnings.js";
 
 const desk = new Desk();
-const [lost, done, logout] = ["#lost", "#done", "#logout"].map((each) => document.querySelector(each));
+const lost = document.querySelector("#lost");
+const done = document.querySelector("#done");
+const logout = document.querySelector("#logout");
 const TOTALS_EVERY = 5000; // milliseconds
 const TOLD_FOR = 30_000;
 let lostSince = null;
@@ -21,7 +23,6 @@ let totals = null;
 let told = null;
 
 say(document.querySelector("#host"), location.host);
-document.title = `${location.host} · rtmptwist`;
 
 // ---------------------------------------------------------------- what operators do
 
@@ -31,7 +32,7 @@ function kick(id, what) {
   ask(
     {
       heading: `Kick #${id}?`,
-      text: `This connection ${what || "does nothing yet"}. It is closed; its program may come back.`,
+      text: `It ${what || "does nothing yet"}. It is closed; its program may come back.`,
       verb: "Kick",
       takesReason: true,
     },
@@ -72,7 +73,9 @@ document.querySelector("#drain").addEventListener("click", () => {
   ask(
     {
       heading: "Drain and stop the server?",
-      text: "Nobody is let in any more, everybody who is here leaves, and then the server ends. It cannot be undone here.",
+      text:
+        "Nobody is let in any more, everybody who is here leaves, and then the server ends." +
+        " It cannot be undone here.",
       verb: "Drain",
     },
     async () => {
@@ -119,7 +122,7 @@ async function readTotals() {
   }
 }
 
-const live = new Live(desk, `events?statistics=true&kinds=${Object.keys(hear).filter((kind) => kind !== "statistics")}`, {
+const live = new Live(desk, "events?statistics=true&kinds=warning,drain", {
   hear: (name, value) => hear[name]?.(value),
   open: () => {
     lostSince = null;
@@ -138,7 +141,8 @@ const live = new Live(desk, `events?statistics=true&kinds=${Object.keys(hear).fi
     lostSince ??= new Date();
     showState("Connection lost", "bad");
     lost.hidden = false;
-    say(lost.querySelector("strong"), `Connection lost since ${clock(lostSince)}; what stands here is old.`);
+    const since = `Connection lost since ${clock(lostSince)}; what stands here is old.`;
+    say(lost.querySelector("strong"), since);
     say(lost.querySelector("span"), `${words} Trying again in ${wait}\u00a0s.`);
   },
 });

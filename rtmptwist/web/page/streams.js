@@ -20,25 +20,35 @@ export function streamsTable(acts) {
       const title = make("th", "name", make("span", "path", this.name), this.state, this.troubles);
       title.setAttribute("role", "rowheader");
       title.scope = "row";
-      this.sparks = { bitrate: new Spark("bitrate"), viewers: new Spark("viewers") };
+      this.sparks = { bitrate: new Spark(), viewers: new Spark() };
       [this.bitrate, this.viewers] = [make("span", "figure"), make("span", "figure")];
       this.lagging = make("span", "badge warn");
-      [this.video, this.interval, this.audio, this.publisher] = ["Video", "Key frames", "Audio", "Publisher"].map(
-        (label) => cell(label),
-      );
-      this.kick = button("Kick", `the publisher of ${this.name}`, () => acts.kick(this.stream.publisher, this.name));
-      this.close = button("Close", this.name, () => ask(closing(this.name), (reason) => acts.close(this.stream, reason)));
-      const who = button("Who", `is connected to ${this.name}`, () => acts.connections(this.stream));
-      this.kick.className = this.close.className = "grave";
-      const watch = button("Watch", this.name, () => acts.watch(this.stream, watch));
-      const doing = cell("Actions", watch, who, this.kick, this.close);
-      doing.className = "do";
+      this.video = cell("Video");
+      this.interval = cell("Key frames");
+      this.audio = cell("Audio");
+      this.publisher = cell("Publisher");
       this.node.append(
         title,
         cell("Bitrate", this.bitrate, this.sparks.bitrate.node),
         cell("Viewers", this.viewers, this.sparks.viewers.node, this.lagging),
-        this.video, this.interval, this.audio, this.publisher, doing,
+        this.video, this.interval, this.audio, this.publisher, this.#buttons(),
       );
+    }
+
+    #buttons() {
+      const { name } = this;
+      const watch = button("Watch", name, () => acts.watch(this.stream, watch));
+      const who = button("Who", `is connected to ${name}`, () => acts.connections(this.stream));
+      this.kick = button("Kick", `the publisher of ${name}`, () => {
+        acts.kick(this.stream.publisher, name);
+      });
+      this.close = button("Close", name, () => {
+        ask(closing(name), (reason) => acts.close(this.stream, reason));
+      });
+      this.kick.className = this.close.className = "grave";
+      const buttons = cell("Actions", watch, who, this.kick, this.close);
+      buttons.className = "do";
+      return buttons;
     }
 
     show(stream, { second, now }) {
@@ -54,9 +64,8 @@ export function streamsTable(acts) {
       say(this.video, video(stream));
       say(this.interval, seconds(stream.keyframe_interval));
       say(this.audio, stream.audio ?? UNKNOWN);
-      const { publisher, variant, since: began } = stream;
-      say(this.publisher, publisher === null ? UNKNOWN : `${variant.toUpperCase()} #${publisher} · ${since(began, now)}`);
-      this.kick.disabled = publisher === null;
+      say(this.publisher, stream.publisher === null ? UNKNOWN : publisher(stream, now));
+      this.kick.disabled = stream.publisher === null;
     }
   }
 
@@ -65,8 +74,7 @@ export function streamsTable(acts) {
   return {
     /** These, and how many there are besides; `now`: `second` of the page, `now` of the server. */
     show(streams, omitted, now) {
-      const order = [...streams].sort((one, other) => path(one).localeCompare(path(other)) || (one.id < other.id ? -1 : 1));
-      rows.show(order, now);
+      rows.show([...streams].sort(byPath), now);
       const live = streams.filter((stream) => stream.state === "live").length;
       const rest = streams.length - live ? `, ${count(streams.length - live)} not` : "";
       const part = omitted ? `; ${count(omitted)} more, with fewer viewers` : "";
@@ -75,10 +83,18 @@ export function streamsTable(acts) {
   };
 }
 
+function byPath(one, other) {
+  return path(one).localeCompare(path(other)) || (one.id < other.id ? -1 : 1);
+}
+
+function publisher({ publisher, variant, since: began }, now) {
+  return `${variant.toUpperCase()} #${publisher} · ${since(began, now)}`;
+}
+
 function closing(name) {
   return {
     heading: `Close ${name}?`,
-    text: "Its publisher and all its viewers are disconnected from it. The publisher may come back.",
+    text: "Its publisher and all its viewers are sent away. The publisher may come back.",
     verb: "Close the stream",
     takesReason: true,
   };

@@ -39,7 +39,10 @@ export function warn(event) {
 
 /** Those in force are these of the streams; who was told of others has missed their end. */
 export function keepWarnings(streams, omitted, time) {
-  const inForce = new Set(streams.flatMap(({ id, warnings }) => warnings.map(({ code }) => keyOf(id, code))));
+  const inForce = new Set();
+  for (const { id, warnings } of streams) {
+    for (const { code } of warnings) inForce.add(keyOf(id, code));
+  }
   for (const key of begun.keys()) if (!inForce.has(key) && !omitted) finish(key, time);
 }
 
