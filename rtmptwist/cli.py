@@ -15,7 +15,7 @@ from rtmptwist import __version__
 from rtmptwist.auth import keycommand, passwordcommand, signcommand
 from rtmptwist.auth.files import BadFile
 from rtmptwist.inspector import command as inspectcommand
-from rtmptwist.inspector.command import InspectError
+from rtmptwist.inspector.errors import InspectError
 
 COMMANDS = (keycommand, signcommand, passwordcommand, inspectcommand)
 

@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "disk": set(),
     "vod": MIDDLE | {"disk"},
     **dict.fromkeys(UPPER, EDGES),
+    "web": EDGES | {"inspector"},
     "outlets": EDGES | {"config"},  # options of a description are written as keys of a file are
     "plugins": MIDDLE | {"interfaces"},
     "config": set(),

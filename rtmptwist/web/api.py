@@ -43,6 +43,7 @@ from rtmptwist.web.house import House, ReloadError
 from rtmptwist.web.openapi import document
 from rtmptwist.web.parameters import Parameter, read_body, read_query
 from rtmptwist.web.slices import in_slices
+from rtmptwist.web.traces import LONGEST, Traces
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ class Api:
     def __init__(self, house: House, operators: Operators) -> None:
         self.house = house
         self._operators = operators
+        self._traces = Traces(house.reactor)
         self._screens = httpflv.Screens(house.reactor)
 
     def resource(self) -> IResource:
@@ -244,6 +246,25 @@ class Api:
     async def connection(self, call: Call) -> object:
         """One connection."""
         return views.one_connection_view(self.house, self._connection(call))
+
+    async def trace(self, call: Call) -> object:
+        """Put all messages of a connection into words for a while."""
+        connection, seconds = self._connection(call), call.body["seconds"]
+        trace = self._traces.begin(connection, seconds)
+        self._note(call, "traces {peer} for {seconds:g} s", peer=connection.peer, seconds=seconds)
+        return views.trace_view(trace, (), here=True)
+
+    async def traced(self, call: Call) -> object:
+        """What these messages were."""
+        number = call.path["number"]
+        trace = self._traces.find(int(number) if re.fullmatch("[0-9]{1,15}", number) else 0)
+        if trace is None:
+            raise _nothing("trace")
+        here = trace.connection in self.house.registry.connections
+        if not here:
+            trace.stop()
+        lines = trace.since(call.query["after"])[: call.query["limit"]]
+        return views.trace_view(trace, lines, here=here)
 
     async def _connections_page(self, call: Call, found: list[ServerConnection]) -> object:
         total, part = _page(call, found)
@@ -494,6 +515,31 @@ ROUTES: Final = (
         words="One connection, with its last protocol events",
         handle=Api.connection,
         shows=views.OneConnectionView,
+    ),
+    Route(
+        method="POST",
+        path="connections/<number>/trace",
+        words="Put all messages of a connection into words for a while",
+        handle=Api.trace,
+        shows=views.TraceView,
+        body={
+            "seconds": Parameter(
+                words="For how long.", kind="number", default=60, least=1, most=LONGEST
+            )
+        },
+    ),
+    Route(
+        method="GET",
+        path="connections/<number>/trace",
+        words="Messages of a connection that is or was traced",
+        handle=Api.traced,
+        shows=views.TraceView,
+        query={
+            "after": Parameter(
+                words="Only lines with greater numbers.", kind="integer", default=0, most=1e12
+            ),
+            "limit": PAGE["limit"],
+        },
     ),
     Route(
         method="POST",

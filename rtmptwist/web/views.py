@@ -22,6 +22,7 @@ from rtmptwist.net.census import ConnectionMeter, UseMeter, measure, publisher_o
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.trail import HERE, RECEIVED, SENT, Step, steps
 from rtmptwist.web.house import House
+from rtmptwist.web.traces import Trace, TraceLine
 
 _WAYS: Final = {RECEIVED: "received", SENT: "sent", HERE: "here"}
 
@@ -176,6 +177,32 @@ class StepView(TypedDict):
 class OneConnectionView(ConnectionView):
     """A connection, with its last protocol events."""
 
+    steps: list[StepView]
+
+
+class TraceLineView(TypedDict):
+    """A traced message. `frame`: coded sound or picture; `key`: a key frame."""
+
+    number: int
+    time: str
+    way: str
+    kind: str
+    words: str
+    timestamp: int | None
+    message_stream: int | None
+    size: int
+    frame: bool
+    key: bool
+
+
+class TraceView(TypedDict):
+    """A trace: its lines, and the last protocol events of the connection, `here` or gone."""
+
+    lines: list[TraceLineView]
+    newest: int
+    running: bool
+    until: str
+    here: bool
     steps: list[StepView]
 
 
@@ -345,6 +372,35 @@ def step_view(since: float, step: Step) -> StepView:
         "time": when(since + step.seconds),
         "way": _WAYS[step.way],
         "words": step.words,
+    }
+
+
+def trace_view(trace: Trace, lines: Iterable[TraceLine], *, here: bool) -> TraceView:
+    """Some lines of a trace."""
+    connection = trace.connection
+    return {
+        "lines": [_trace_line_view(line) for line in lines],
+        "newest": trace.newest,
+        "running": trace.running,
+        "until": when(trace.until),
+        "here": here,
+        "steps": [step_view(connection.since, step) for step in steps(connection.trail)],
+    }
+
+
+def _trace_line_view(line: TraceLine) -> TraceLineView:
+    message = line.message
+    return {
+        "number": line.number,
+        "time": when(line.time),
+        "way": "received" if line.received else "sent",
+        "kind": line.kind,
+        "words": line.words,
+        "timestamp": message.timestamp if message is not None else None,
+        "message_stream": message.stream_id if message is not None else None,
+        "size": line.size,
+        "frame": line.frame,
+        "key": line.key,
     }
 
 

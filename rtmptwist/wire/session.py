@@ -61,6 +61,7 @@ from rtmptwist.wire.events import (
 from rtmptwist.wire.handshake import CipherPair, HandshakeKind
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
+from rtmptwist.wire.overheard import Listener, OverheardDecoder
 from rtmptwist.wire.status import Status
 
 CONTROL_CHUNKS: Final = 2
@@ -211,7 +212,7 @@ class Session(ABC):
 
         self._handshake: Handshake | None = handshake
         self._decrypt: Callable[[bytes], bytes] | None = None
-        self._decoder = ChunkDecoder(limits)
+        self._decoder: ChunkDecoder | OverheardDecoder = ChunkDecoder(limits)
         self._decoder.connected = False
         self._media = _NOTHING
         self._waiting: list[Message] = []
@@ -429,6 +430,13 @@ class Session(ABC):
         """Send a data message of AMF0 values, with timestamp 0."""
         payload = amf0.encode(*values)
         self.send(Message(MessageType.DATA, 0, stream_id, payload), STREAM_CHUNKS)
+
+    def overhear(self, listener: Listener | None) -> None:
+        """Let somebody hear each message as it comes, media too; None: nobody any more."""
+        decoder = self._decoder
+        if isinstance(decoder, OverheardDecoder):
+            decoder = decoder.decoder
+        self._decoder = decoder if listener is None else OverheardDecoder(decoder, listener)
 
     def close(self) -> None:
         """Nothing more is read; what is queued may still be sent."""
