@@ -10,7 +10,7 @@ from typing import Final
 
 from rtmptwist.disk.folder import Names, safe
 
-EXTENSIONS: Final = (".flv",)
+EXTENSIONS: Final = (".flv", ".mp4")
 "Of the formats that there are, in as many letters."
 
 UNFINISHED: Final = ".part"

@@ -11,12 +11,19 @@ from typing import Final
 from rtmptwist.disk.folder import Folder, Names
 from rtmptwist.live.names import redacted
 from rtmptwist.outlets.flvfile import FlvFile
+from rtmptwist.outlets.mp4file import Mp4File
 from rtmptwist.outlets.pattern import Pattern, below
 from rtmptwist.outlets.recordfile import RecordFile
 from rtmptwist.outlets.tape import Take
 
-FORMATS: Final[Mapping[str, Callable[[Folder, Names], RecordFile]]] = {".flv": FlvFile}
+FORMATS: Final[Mapping[str, Callable[[Folder, Names], RecordFile]]] = {
+    ".flv": FlvFile,
+    ".mp4": Mp4File,
+}
 "What makes a file, by its extension."
+
+SETTLED: Final = frozenset({".mp4"})
+"Formats of files that take no tracks and headers but those that they begin with."
 
 
 class When(StrEnum):
@@ -59,6 +66,11 @@ class Plan:
     def file(self, names: Names) -> RecordFile:
         """One of its files, yet to be opened."""
         return FORMATS[self.pattern.extension](self.folder, names)
+
+    @property
+    def settled(self) -> bool:
+        """Whether other headers begin another file."""
+        return self.pattern.extension in SETTLED
 
     def shown(self, path: Path | str, name: str = "") -> str:
         """The path of a file, for logs: names of streams may be keys. `name`: of this one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +68,8 @@ def _plan(description: Description, app: str, host: str, state: Path) -> Plan:
         pattern = Pattern(description.arguments[0], app, host)
     except ValueError as error:
         raise BadDescription(str(error)) from error
+    if pattern.extension == ".mp4" and find_spec("av") is None:
+        raise BadDescription("MP4 needs PyAV: pip install 'rtmptwist[media]'; or record to .flv")
     if "when" in values:
         values["when"] = When(values["when"])
     if "take" in values:

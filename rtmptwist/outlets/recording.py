@@ -21,6 +21,7 @@ from rtmptwist.live.headers import Header, Headers
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecordEvent, RecordingMeter, RecordTurn
 from rtmptwist.live.stream import LiveStream
+from rtmptwist.media.errors import MediaError
 from rtmptwist.outlets.plan import Plan
 from rtmptwist.outlets.recordfile import Finished, Opened, RecordFile
 from rtmptwist.outlets.tape import Take, Tape, begin_at, cut_at, is_metadata, metadata_in
@@ -296,7 +297,9 @@ class Recording:
         plan = self._plan
         until = self._at + plan.segment * 1000 if plan.segment else float("inf")
         most = plan.segment_size or float("inf")
-        self._tape = tape = Tape(plan.take, self._metadata, until=until, most=most)
+        self._tape = tape = Tape(
+            plan.take, self._metadata, until=until, most=most, settled=plan.settled
+        )
         headers = tape.begin(self._pending, self._headers, self._at)
         self._headers = ()
         if headers:
@@ -351,7 +354,7 @@ class Recording:
         self.error = error
         self._drop()
         self._leave()
-        if not isinstance(error, OSError | TooSlow):
+        if not isinstance(error, OSError | TooSlow | MediaError):
             name = redacted(self.stream.name)
             self.log.failure("recording {name} failed", Failure(error), name=name)
         self._rest = self._plan.segment or (RETRY if self._plan.segment_size else 0.0)

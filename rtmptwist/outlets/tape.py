@@ -18,6 +18,7 @@ from rtmptwist.amf.values import Value
 from rtmptwist.live.headers import Header
 from rtmptwist.media.flvhead import metadata_of, own_metadata
 from rtmptwist.media.tag import audio_tag, video_tag
+from rtmptwist.outlets.settled import Settled
 from rtmptwist.wire.message import Message, MessageType
 
 _AUDIO: Final = int(MessageType.AUDIO)
@@ -48,6 +49,14 @@ class Take(StrEnum):
     "Key frames only."
 
 
+_KINDS: Final = {
+    Take.ALL: (MessageType.AUDIO, MessageType.VIDEO),
+    Take.AUDIO: (MessageType.AUDIO,),
+    Take.VIDEO: (MessageType.VIDEO,),
+    Take.KEYS: (MessageType.VIDEO,),
+}
+
+
 @dataclass(slots=True)
 class Batch:
     """Some tags, ready to be written."""
@@ -76,11 +85,13 @@ class Tape:
         *,
         until: float = math.inf,
         most: float = math.inf,
+        settled: bool = False,
     ) -> None:
         """
         `metadata`: what stands in the head of the file.
 
-        `until`, in milliseconds, and `most`, in bytes: when the next file is due.
+        `until`, in milliseconds, and `most`, in bytes: when the next file is due. `settled`: it
+        takes no headers but those that it begins with, so that others make a next one due, too.
         """
         self.size = 0
         "Bytes of tags so far."
@@ -90,6 +101,7 @@ class Tape:
         self._metadata = metadata
         self._until = until
         self._most = most
+        self._settled = Settled(_KINDS[take]) if settled else None
         self._base = 0
         "Stream time where that of the file begins,"
         self._begin = 0
@@ -111,6 +123,8 @@ class Tape:
         self._begin = begin
         self._base = begin - at
         self.last = at
+        if self._settled is not None:
+            self._settled.news(header.message for header in headers)
         return [header.at(begin) for header in headers if header.message is not self._metadata]
 
     def cut(self, messages: Sequence[Message], waiting: int = 0, *, pictures: bool) -> int | None:
@@ -121,13 +135,21 @@ class Tape:
         `pictures`: whether there are any in the stream, so that one must wait for a key frame.
         """
         due = self._base + (-math.inf if self.size + waiting >= self._most else self._until)
-        if due == math.inf:
-            return None
-        begins = cut_at(self._take, pictures=pictures)
-        for index, message in enumerate(messages):
-            if message.timestamp >= due and begins(message):
-                return index
-        return None
+        found = None
+        if due != math.inf:
+            begins = cut_at(self._take, pictures=pictures)
+            found = next(
+                (
+                    index
+                    for index, message in enumerate(messages)
+                    if message.timestamp >= due and begins(message)
+                ),
+                None,
+            )
+        if self._settled is not None:
+            news = self._settled.news(messages[:found])
+            return found if news is None else news
+        return found
 
     def encode(self, messages: Sequence[Message]) -> Batch:
         """Make tags of what comes next."""

@@ -98,7 +98,7 @@ def test_the_names_of_a_file() -> None:
         ("rec/{}.flv", "expected"),
         ("rec/{name.flv", "expected a path with fields"),
         ("rec/name}.flv", "expected a path with fields"),
-        ("rec/{name}.mp4", r"expected a path that ends in \.flv"),
+        ("rec/{name}.mkv", r"expected a path that ends in \.flv or \.mp4"),
         ("rec/.flv", r"expected a path that ends in \.flv"),
         ("", r"expected a path that ends in \.flv"),
         ("../{name}.flv", r'expected a path without "\.\."'),

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from rtmptwist.interfaces import BadDescription, House, IOutletMaker
 from rtmptwist.live.application import Application
+from rtmptwist.outlets import record
 from rtmptwist.outlets.plan import Plan, When
 from rtmptwist.outlets.record import RecordMaker
 from rtmptwist.outlets.recorder import Recorder
@@ -79,7 +80,7 @@ def test_a_colon_in_a_path() -> None:
     [
         ("record", "expected record:PATH, such as record:recordings/"),
         ("record:a.flv:b.flv", "expected record:PATH"),
-        ("record:a.mp4", r"expected a path that ends in \.flv"),
+        ("record:a.mkv", r"expected a path that ends in \.flv or \.mp4"),
         ("record:{nme}.flv", r"\{nme\} in .*expected \{app\}"),
         ("record:a.flv:segmnet=1h", 'unknown option segmnet; .*did you mean "segment"'),
         ("record:a.flv:when=never", "when: 'never'; expected always, asked or command"),
@@ -92,3 +93,11 @@ def test_what_is_wrong_is_said(text: str, words: str) -> None:
     for what in maker.check, lambda description: made(description.text):
         with pytest.raises(BadDescription, match=words):
             what(describe(text))
+
+
+def test_mp4_needs_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.check(describe("record:{name}.mp4"))
+    monkeypatch.setattr(record, "find_spec", lambda _: None)
+    with pytest.raises(BadDescription, match=r"pip install 'rtmptwist\[media\]'; or"):
+        maker.check(describe("record:{name}.mp4"))
+    maker.check(describe("record:{name}.flv"))
