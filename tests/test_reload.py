@@ -209,18 +209,18 @@ def test_an_application_that_goes_while_somebody_waits_at_its_door(
 
     async def slow_login(visitor: Visitor) -> Account:
         account = await login(visitor)
-        monkeypatch.setattr(account, "left", lambda: left.append("left"))
+        monkeypatch.setattr(type(account), "left", lambda _: left.append("left"))
         if ask == "login":
             await waiting
         else:
             allow = account.authorize
 
-            async def slow(request: Any) -> Any:
+            async def slow(_: Account, request: Any) -> Any:
                 grant = await allow(request)
                 await waiting
                 return grant
 
-            monkeypatch.setattr(account, "authorize", slow)
+            monkeypatch.setattr(type(account), "authorize", slow)
         return account
 
     monkeypatch.setattr(gate, "login", slow_login)

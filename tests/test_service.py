@@ -716,7 +716,7 @@ def test_a_server_that_stops_waits_for_a_disk_that_hangs_no_longer_than_for_clie
     assert stopped == []
     house.pass_time(2)
     assert len(stopped) == 1
-    assert logs.about("files were not complete within 1 s: 0 bytes are lost")
+    assert logs.about("files were not complete within 1 s: 110 bytes are lost")
     assert house.reactor.getDelayedCalls() == []
 
 
