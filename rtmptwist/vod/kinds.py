@@ -8,12 +8,15 @@ GStreamer `x.mp4`. So what a name was left with is tried first, then what belong
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from rtmptwist.disk.folder import Names, safe
 from rtmptwist.media.container import Opener
 from rtmptwist.media.flvcontainer import FlvContainer
+from rtmptwist.media.mp4container import Mp4Container
+from rtmptwist.media.soundcontainer import SoundContainer
 
 EXTENSIONS: Final = {
     "": (".flv",),
@@ -23,7 +26,12 @@ EXTENSIONS: Final = {
 }
 "Of files, by what stands before the name, in the order in which they are tried."
 
-OPENERS: Final[dict[str, Opener]] = {".flv": FlvContainer}
+OPENERS: Final[dict[str, Opener]] = {
+    ".flv": FlvContainer,
+    **dict.fromkeys((".mp4", ".f4v", ".m4v", ".mov", ".m4a"), Mp4Container),
+    ".mp3": partial(SoundContainer, kind="mp3"),
+    ".aac": partial(SoundContainer, kind="aac"),
+}
 "Who reads a file, by its extension."
 
 
