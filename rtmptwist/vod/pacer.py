@@ -11,6 +11,9 @@ from twisted.logger import Logger
 TICK: Final = 0.05
 "Seconds. Who waits for moments so close to each other is called together, at the first of them."
 
+EARLY: Final = TICK * 1.1
+"Seconds that somebody may be called before the moment: a tick, and what timers are inexact."
+
 SLICE: Final = 100
 "Of them that are called in one turn of the reactor: 3 ms, in which nobody is heard."
 
@@ -45,7 +48,7 @@ class Pacer:
         return self._clock.seconds()
 
     def wait(self, who: Waiting, when: float) -> None:
-        """Call it at a moment, or a little sooner; what it waited for before is forgotten."""
+        """Call it at a moment, or `EARLY` before; what it waited for until now is forgotten."""
         self.forget(who)
         who.tick = tick = max(0, int(when / TICK))
         group = self._waiting.get(tick)
@@ -81,7 +84,7 @@ class Pacer:
 
     def _call(self) -> None:
         self._timer = None
-        now = self._clock.seconds() + TICK / 10  # timers are not exact
+        now = self._clock.seconds() + EARLY - TICK
         left = SLICE
         while left and self._ticks and self._ticks[0] * TICK <= now:
             group = self._waiting[self._ticks[0]]

@@ -22,7 +22,7 @@ from rtmptwist.live.playback import Viewer
 from rtmptwist.media.container import Place, Point
 from rtmptwist.media.errors import MediaError
 from rtmptwist.vod.film import WHOLE, Cut, OpenFilm, Piece, messages
-from rtmptwist.vod.pacer import Pacer
+from rtmptwist.vod.pacer import EARLY, Pacer
 from rtmptwist.vod.playhead import Playhead
 
 LATEST: Final = (1 << 32) - 1
@@ -259,7 +259,7 @@ class FilePlayback:
         while self._state is State.PLAYING and not self._waiting and self._writer.idle:
             now = self._pacer.seconds()
             when = self._head.due(self._at, now)
-            if when > now:
+            if when > now + EARLY:
                 self._pacer.wait(self, when)
                 return
             if self._picture or self._after >= 0:

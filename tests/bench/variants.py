@@ -97,9 +97,12 @@ class Viewer:
             if name is None:
                 self._ready = True
             else:
-                session.play(self._stream_id, name)
+                self._play(name)
         elif isinstance(event, StatusChange) and str(event.info.get("code")).endswith("Play.Start"):
             self._ready = True
+
+    def _play(self, name: str) -> None:
+        self._session.play(self._stream_id, name)
 
     def _send(self) -> None:
         data = self._output + self._encrypt(self._session.data_to_send())

@@ -1,0 +1,184 @@
+"""
+What playing files costs, in one run: `python -m tests.bench.files`.
+
+Viewers of one file at 1 Mbit/s, who began together or each somewhere else, beside the same viewers
+of the same file live (`merge = 0`) and of nginx-rtmp's VOD, which is left out if it is not there.
+The server has one core (Linux), this program another. CPU is the server's own by the kernel's
+account, for each GB that viewers received, once they have what they keep.
+
+Then the first picture of a file of two hours, from the beginning and from elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rtmptwist.media.flv import AUDIO, VIDEO, flv_header, flv_tag
+from rtmptwist.wire.events import Event
+from rtmptwist.wire.message import Message
+from tests.bench.variants import Viewer, run, sample
+from tests.support.programs import Programs, ffmpeg9, free_port, looped, programs, serve
+
+KEEPS = 3000
+"Milliseconds that each viewer keeps; FFmpeg's."
+
+AAC = flv_tag(AUDIO, 0, b"\xaf\x00\x12\x10")
+AVC = flv_tag(VIDEO, 0, bytes.fromhex("1700000000 0142c01effe1000467 42c01e 01000468ce3c80"))
+
+
+def long_film(path: Path, hours: int = 2) -> Path:
+    """Sparse: large tags, of which only the ends are written."""
+    with path.open("wb") as file:
+        file.write(flv_header(audio=True, video=True) + AVC + AAC)
+        for number in range(5 * 3600 * hours):
+            head = b"\x17\x01\0\0\0" if number % 10 == 0 else b"\x27\x01\0\0\0"
+            tag = flv_tag(VIDEO, number * 200, head + bytes(50_000))
+            file.write(tag[:16])
+            file.seek(len(tag) - 20, os.SEEK_CUR)
+            file.write(tag[-4:])
+            file.write(flv_tag(AUDIO, number * 200, b"\xaf\x01" + bytes(300)))
+    return path
+
+
+class Watching(Viewer):
+    """A viewer who begins somewhere."""
+
+    def __init__(self, port: int, url: str, app: str, start: float) -> None:
+        super().__init__("rtmp", port, url, app)
+        self._start = start
+        self.asked = 0.0
+        self.seen: float | None = None
+        "When it had all of a key frame."
+
+    def _play(self, name: str) -> None:
+        self._session.play(self._stream_id, name, self._start)
+        self._session.set_buffer_length(self._stream_id, KEEPS)
+        self.asked = time.monotonic()
+
+    def _heard(self, event: Event, name: str | None) -> None:
+        if isinstance(event, Message) and event.payload[:2] == b"\x17\x01" and self.seen is None:
+            self.seen = time.monotonic()
+        super()._heard(event, name)
+
+    def look(self, name: str) -> float:
+        """Milliseconds from `play` to the first picture."""
+        self.begin(name)
+        self.socket.setblocking(True)
+        while self.seen is None:
+            for event in self._session.receive(self._receive()):
+                self._heard(event, name)
+        self.socket.close()
+        return (self.seen - self.asked) * 1000
+
+
+@contextmanager
+def crowd(port: int, app: str, name: str, starts: list[float]) -> Iterator[list[Viewer]]:
+    """Viewers who leave with the block."""
+    with ExitStack() as stack:
+        viewers: list[Viewer] = []
+        for start in starts:
+            viewer = Watching(port, f"rtmp://127.0.0.1:{port}/{app}", app, start)
+            stack.callback(viewer.socket.close)
+            viewer.begin(name)
+            viewers.append(viewer)
+        yield viewers
+
+
+def cpu(process: int) -> float:
+    """Seconds that a process has used, in all of its threads."""
+    tasks = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def measure(process: int, viewers: list[Viewer], seconds: float) -> tuple[float, float]:
+    """Seconds of CPU for each GB, and Mbit/s of each viewer."""
+    run(viewers, KEEPS / 1000 + 1)
+    for viewer in viewers:
+        viewer.bytes = 0
+    before, begin = cpu(process), time.monotonic()
+    run(viewers, seconds)
+    used, passed = cpu(process) - before, time.monotonic() - begin
+    size = sum(viewer.bytes for viewer in viewers)
+    return used / size * 1e9, size * 8 / passed / len(viewers) / 1e6
+
+
+def nginx(started: Programs, folder: Path) -> tuple[int, int]:
+    """Start nginx-rtmp with the same folder; its port, and its worker's process."""
+    port = free_port()
+    config = started.file("conf")
+    module = next(
+        (f"load_module {path};" for path in Path("/").glob("usr/lib/nginx/modules/*rtmp*.so")), ""
+    )
+    config.write_text(
+        f"{module} daemon off; worker_processes 1; pid {config}.pid; error_log {config}.log;"
+        f" user root; events {{ worker_connections 4096; }} rtmp {{ access_log off; server {{"
+        f" listen 127.0.0.1:{port}; application vod {{ play {folder}; }} }} }}"
+    )
+    parent = started.start(str(shutil.which("nginx")), "-c", config).process.pid
+    while True:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        if children:
+            return port, int(children[0])
+        time.sleep(0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--viewers", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    wanted = parser.parse_args()
+    with programs() as started:
+        folder = started.folder()
+        folder.chmod(0o755)
+        looped(sample(started), folder / "show.flv", 12)
+        long_film(folder / "long.flv")
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {0})
+        site = serve(started, f"merge = 0\nfiles = {folder}\n")
+        other = nginx(started, folder) if shutil.which("nginx") else None
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {1})
+        send = ("-re", "-stream_loop", "-1", "-i", folder / "show.flv", "-c", "copy", "-f", "flv")
+        started.start(ffmpeg9(), "-v", "error", *send, site.url("live/now"))
+        site.wait_for("publishes live/now")
+        port, process = site.ports["main"], site.run.process.pid
+        together = [-2.0] * wanted.viewers
+        apart = [0.4 * number for number in range(wanted.viewers)]
+        ways = {
+            "live": (port, process, "live", "now", together),
+            "a file, together": (port, process, "live", "show", together),
+            "a file, apart": (port, process, "live", "show", apart),
+        }
+        if other is not None:
+            ways["nginx-rtmp, together"] = (*other, "vod", "show.flv", together)
+            ways["nginx-rtmp, apart"] = (*other, "vod", "show.flv", apart)
+        found: dict[str, list[tuple[float, float]]] = {}
+        for _ in range(wanted.rounds):
+            for way, (door, server, app, name, starts) in ways.items():
+                with crowd(door, app, name, starts) as viewers:
+                    found.setdefault(way, []).append(measure(server, viewers, wanted.seconds))
+                print(".", end="", flush=True, file=sys.stderr)
+        print(file=sys.stderr)
+        print(f"{wanted.viewers} viewers, medians of {wanted.rounds}")
+        live = statistics.median(used for used, _ in found["live"])
+        for way, figures in found.items():
+            used = statistics.median(used for used, _ in figures)
+            rate = statistics.median(rate for _, rate in figures)
+            print(f"{way:22}{used:7.2f} s/GB{used / live:7.2f} x{rate:7.2f} Mbit/s for each")
+        print("the first picture of a file of two hours, from")
+        for start in (0.0, 3600.0, 7190.0, 0.0):
+            viewer = Watching(port, site.url("live"), "live", start)
+            print(f"{start:8.0f} s{viewer.look('long'):8.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
