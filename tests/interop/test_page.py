@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from tests.interop.test_operation import ADMIN, Desk, forever
 from tests.support.browser import Browser, chromium, pictures
 from tests.support.logins import password_file, user
 from tests.support.programs import (
+    AT_ONCE,
+    PATIENCE,
     SAMPLES,
     Programs,
     Site,
@@ -296,6 +300,32 @@ def test_an_operator_has_a_look_at_a_stream(
     browser.press(Keys.ENTER)
     assert browser.focused() == "Watch live/show"
     browser.until(lambda: watching(desk) == {"show": 0, "vvc": 0})
+    assert browser.complaints() == []
+
+
+def test_many_connections_come_in_pages(started: Programs, browser: Browser) -> None:
+    patient = AT_ONCE + "[limits]\nhandshake_timeout = 5m\n"
+    site = serve(started, patient, LISTENERS + ADMIN)
+    with ExitStack() as stack:
+        for _ in range(30):
+            guest = socket.create_connection(("127.0.0.1", site.ports["main"]), PATIENCE)
+            stack.enter_context(guest).sendall(b"\x03")  # RTMP, with all the time it may take
+        Desk(site).once("connections", lambda page: page["total"] == 30)
+        open_page(browser, site)
+        browser.until_seen("#connections nav", "1 to 25 of 30")
+        assert len(browser.all("#connections tbody tr")) == 25
+        assert not browser.one("#earlier").is_enabled()
+        browser.tab_to("Next")
+        browser.press(Keys.ENTER)
+        browser.until_seen("#connections nav", "26 to 30 of 30")
+        assert len(browser.all("#connections tbody tr")) == 5
+        assert not browser.one("#later").is_enabled()
+        browser.click("#earlier")
+        browser.until_seen("#connections nav", "1 to 25 of 30")
+        browser.click("#later")
+        browser.until_seen("#connections nav", "26 to 30 of 30")
+    browser.until_seen("#connections .none", "Nobody is connected.")  # not a page of nothing
+    assert not browser.seen("#connections nav")
     assert browser.complaints() == []
 
 
