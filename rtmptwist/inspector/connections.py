@@ -115,7 +115,7 @@ class Connection:
             self._lose(way, piece)
         elif self._talk is not None:
             self._talk.of(way).feed(piece, self._time)
-        elif self._posts is not None:
+        elif self._posts is not None:  # pragma: no branch - else it would be closed
             self._http(self._posts, way, piece)
 
     def _begin(self, way: Way, piece: bytes | int) -> None:
@@ -143,7 +143,7 @@ class Connection:
     def _lose(self, way: Way, size: int) -> None:
         if self._talk is not None:
             self._talk.of(way).lose(size, self._time)
-        elif self._posts is not None:
+        elif self._posts is not None:  # pragma: no branch - else it would be closed
             self._stop(f"{size} bytes of HTTP are missing in the capture")
 
     def _http(self, posts: Posts, way: Way, data: bytes) -> None:

@@ -100,11 +100,6 @@ class Direction:
             words = f"ends within a message, of which {self._decoder.held} bytes are here"
             self._note(words, self.offset)
 
-    def close(self, why: str) -> None:
-        """Read no further."""
-        if not self._closed:
-            self._close(why, self.offset)
-
     def tell_tally(self) -> None:
         """Tell of the frames that were only counted."""
         if self._tally.counts:

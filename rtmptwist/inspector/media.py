@@ -56,8 +56,7 @@ def describe(kind: Kind, payload: bytes) -> Payload:
     }
     if frame and kind is Kind.VIDEO:
         facts["frame"] = _FRAMES.get(packet.frame_type, str(packet.frame_type))
-        if packet.parts:
-            facts["composition_time"] = packet.parts[0].composition_time
+        facts["composition_time"] = packet.parts[0].composition_time
     return Payload(
         ", ".join(" ".join(part) for part in said) + f", {size}",
         facts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Final
 
@@ -207,8 +207,7 @@ def _control(message: Message) -> Saying:
     event = control.parse(message)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
     facts: dict[str, Any] = {"name": name}
-    if is_dataclass(event):
-        facts |= {each.name: _shown(getattr(event, each.name)) for each in fields(event)}
+    facts |= {each.name: _shown(getattr(event, each.name)) for each in fields(event)}
     words = ", ".join(f"{key.replace('_', ' ')} {facts[key]}" for key in facts if key != "name")
     return Saying(
         "control",

@@ -137,7 +137,7 @@ class Writer:
         self._out.flush()
 
     def lines(self, lines: list[dict[str, Any]]) -> None:
-        """Messages; frames in sum, as it is wanted."""
+        """Some messages; frames in sum, as it is wanted."""
         for line in lines:
             if line["frame"] and self._media != "all":
                 saying = Saying(line["kind"], "", {}, key=line["key"])
@@ -146,8 +146,7 @@ class Writer:
             self.tell_tallies(line["time"])
             moment = "" if line["timestamp"] is None else f"{line['timestamp']:>8} ms "
             self._line(line["time"], line["way"], line["kind"], moment + line["words"], line)
-        if lines:
-            self.tell_tallies(lines[-1]["time"])
+        self.tell_tallies(lines[-1]["time"])
         self._out.flush()
 
     def tell_tallies(self, moment: str) -> None:

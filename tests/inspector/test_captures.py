@@ -370,6 +370,13 @@ def test_longer_retransmission_replaces_a_shorter_segment() -> None:
     assert sequence.take(0, b"01234", 5) == [b"01234", b"5678"]
 
 
+def test_a_segment_without_any_of_its_bytes() -> None:
+    sequence = Sequence()
+    sequence.begin(0)
+    assert sequence.take(0, b"", 5) == [5]
+    assert sequence.take(5, b"a", 3) == [b"a", 2]
+
+
 def flood(count: int) -> list[Segment]:
     """Connections that all hold half a message."""
     half = SHAKE + encode_full(video(0, size=100_000), 4, 128)[:60_000]
@@ -422,6 +429,7 @@ def test_a_tunnel_over_several_connections() -> None:
     post(two, b"idle/S1/3", b"\0", b"\x09")
     post(two, b"idle/S1/4", b"\0", b"", 503)
     post(two, b"close/S1/5", b"\0", b"\0")
+    post(two, b"idle/S9/5", b"\0", b"\x01abc")
     post(two, b"send/S2/5", b"\0", b"\0")
     lines = of_capture(pcap(*one.packets, *two.packets, link=101))
     assert words(lines, "command", "note", "error") == [

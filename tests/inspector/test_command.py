@@ -94,6 +94,24 @@ def test_a_reader_who_leaves() -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_pipes_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            if text:
+                written.append(text)
+                raise BrokenPipeError
+            return 0
+
+    with CAPTURE.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(file.raw)))
+        monkeypatch.setattr("sys.stdout", Broken())
+        monkeypatch.setattr("sys.stderr", io.StringIO())
+        assert main(["inspect", "-"]) == 0
+    assert len(written) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -261,7 +261,6 @@ def test_bytes_that_were_lost_inside_a_message_lose_no_more_than_that() -> None:
     assert "it is not known where chunks begin" in words(lines, "error")[1]
     talk.client.feed(b"abc")
     talk.client.lose(4)
-    talk.client.close("again")
     talk.end()
     checked(lines)
     assert lines[-1].words.startswith("7 bytes were not read: 10 bytes are missing")

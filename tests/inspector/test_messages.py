@@ -47,6 +47,7 @@ def command(name: str, *arguments: Value, properties: Value = None) -> Message:
     ("message", "words"),
     [
         (command("createStream"), "createStream 2 null"),
+        (command("_checkbw", None, None), "_checkbw 2 null"),
         (command("publish", "show", "live"), 'publish 2 null "show" "live"'),
         (command("publish", KEY, "live"), f'publish 2 null "{redacted(KEY)}" "live"'),
         (command("play", "show?token=x", -2000.0), 'play 2 null "show?…" -2000'),
@@ -158,6 +159,13 @@ def test_media(sample: str, expected: list[str]) -> None:
     }
     for words in expected:
         assert any(words in each for each in told), sorted(told)[:20]
+
+
+def test_more_tracks_than_are_worth_a_line() -> None:
+    tracks = b"".join(bytes((n, 0, 0, 1)) + b"x" for n in range(12))
+    words = shown(Message(MessageType.AUDIO, 0, 1, b"\x95\x11Opus" + tracks))
+    assert words.startswith("audio (Enhanced) frame, track 0 Opus, track 1 Opus, ")
+    assert words.endswith("track 7 Opus, 12 tracks in all, 66 bytes")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,18 @@ def test_what_begins_later_is_heard_too_and_goes_on_afterwards() -> None:
     assert connection.writer.idle
 
 
+def test_a_publisher_on_the_same_connection_has_no_writer_of_its_own() -> None:
+    site = serve_in_memory()
+    publisher = site.publish()
+    site.play(client=publisher.connection)
+    (connection,) = site.connections
+    writer = connection.writer
+    tap = Tap(connection, Heard())
+    connection.writer = writer  # somebody else has put another one there
+    tap.remove()
+    assert connection.writer is writer
+
+
 def test_mistakes_of_the_peer_end_it_as_always() -> None:
     site = serve_in_memory()
     client = site.client()
@@ -115,6 +127,7 @@ def test_the_decoder_stays_the_same_one() -> None:
     for _ in range(2):
         session.overhear(lambda messages: None)
     assert session._decoder.decoder is decoder
+    assert session._decoder.feed(b"") == []
     assert (session._decoder.chunks, session._decoder.connected) == (decoder.chunks, True)
     session._decoder.connected = False
     assert not decoder.connected

@@ -92,6 +92,7 @@ def test_it_outlives_its_connection(manned: Manned) -> None:
     assert (view["here"], view["running"]) == (False, False)
     assert view["steps"][-1]["words"].startswith("chunk stream 63 begins with type 3")
     assert manned.ask("GET", "connections/1")[0] == 404
+    assert manned.ask("GET", "connections/1/trace")[1] == view
 
 
 def test_what_is_illegal_is_told(manned: Manned) -> None:
