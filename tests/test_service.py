@@ -20,6 +20,7 @@ from twisted.internet.task import Clock
 from rtmptwist.amf.values import UNDEFINED, Date, Value
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.config.load import load
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Speech
@@ -293,7 +294,7 @@ def test_the_sweeper_survives(house: House, logs: Logs, monkeypatch: pytest.Monk
     assert swept == [1.0, 2.0]
     assert len(logs.about("sweep of #")) == 2
     del server_of(house, first).sweep
-    monkeypatch.setattr(site.registry, "sweep", None)
+    monkeypatch.setattr(site.registry, "sweeping", None)
     house.pass_time(2)
     assert swept == [1.0, 2.0, 3.0, 4.0]
     assert logs.lines("critical")[2:] == ["sweep failed"] * 2
@@ -329,6 +330,30 @@ def test_a_sweep_over_many_has_breaks(house: House, monkeypatch: pytest.MonkeyPa
     house.reactor.advance(1)
     assert swept == ["at 1", "at 1", "a break", "at 1", "at 1"]
     assert left == []
+
+
+def test_a_sweep_over_many_streams_has_breaks(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtmptwist.service.SLICE", 2)
+    swept: list[str] = []
+    for name in "abcde":
+        house.site.publish(name)
+
+    def watch(stream: LiveStream) -> None:
+        def sweep(now: float) -> None:
+            swept.append(stream.name)
+            if len(swept) == 1:
+                house.reactor.callLater(0, swept.append, "a break")
+                house.reactor.callLater(0, house.site.application.streams.pop, "e")
+
+        stream.sweep = sweep  # type: ignore[method-assign]
+
+    for stream in house.site.application.streams.values():
+        watch(stream)
+    monkeypatch.setattr(ServerConnection, "sweep", lambda *_: None)
+    house.reactor.advance(1)
+    assert swept == ["a", "b", "a break", "c", "d"]
 
 
 def test_a_sweep_may_be_the_last(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,10 @@ class App:
     max_viewers_per_address: Annotated[int | None, _MOST] = None
     max_bitrate: Annotated[int | None, Or("none", Bitrate(8000, 10_000_000_000))] = None
     max_session: Annotated[float | None, Or("none", Duration(1, 1000 * HOUR))] = None
+    warn_gop: Annotated[float | None, Or("none", Duration(0.1, HOUR))] = 9.0
+    warn_skew: Annotated[float | None, Or("none", Duration(0.1, HOUR))] = 1.0
+    warn_missing: Annotated[float | None, Or("none", Duration(1, HOUR))] = 10.0
+    warn_lag: Annotated[float | None, Or("none", Duration(0.5, 60))] = 5.0
     hooks: Annotated[tuple[str, ...], Names()] = ()
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray
 from rtmptwist.disk.threads import Disk
+from rtmptwist.live.health import Trouble
 from rtmptwist.live.inlet import Inlet
+from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.container import Block, Container, Place
 from rtmptwist.media.flv import AUDIO, SCRIPT, VIDEO, FlvTag
@@ -42,6 +45,7 @@ _OF_FILES: Final = frozenset(
 class Feed:
     """One stream that is fed with a file."""
 
+    log = Logger()
     kind = "live"
     stands_in = True
 
@@ -89,6 +93,12 @@ class Feed:
 
     def tell(self, status: Status) -> None:
         """`live.Publisher`: a file need not know."""
+
+    def troubled(self, trouble: Trouble, *, begins: bool) -> None:
+        """`live.Publisher`: a file is as it is, but whoever chose it may want to know."""
+        if begins and not trouble.again:
+            shown = redacted(self.name)
+            self.log.warn("the file on air as {name}: {words}", name=shown, words=trouble.words)
 
     def displaced(self, reason: str) -> None:  # noqa: ARG002 - why does not matter
         """`live.Publisher`: somebody publishes, or nobody watches any more."""

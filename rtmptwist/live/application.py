@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -128,12 +128,19 @@ class Application:
 
     def sweep(self, now: float) -> None:
         """Once a second: end what takes too long."""
+        for _ in self.sweeping(now):
+            pass
+
+    def sweeping(self, now: float) -> Iterator[None]:
+        """The same in steps, one for each stream."""
         for stream in tuple(self.streams.values()):
             try:
-                stream.sweep(now)
+                if self.streams.get(stream.name) is stream:  # it may have gone since the first
+                    stream.sweep(now)
             except Exception:  # one broken stream must not end the care for all others
                 shown = redacted(stream.name)
                 self.log.failure("sweep of {app}/{name} failed", app=self.name, name=shown)
+            yield
 
     @property
     def gone(self) -> tuple[int, int, int]:

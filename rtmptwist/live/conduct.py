@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from rtmptwist.amf import amf0
-from rtmptwist.amf.limits import AmfLimits
 from rtmptwist.live.access import Terms
 from rtmptwist.live.headers import Header
 from rtmptwist.live.inlet import Inlet
+from rtmptwist.live.metadata import number, read_metadata
 from rtmptwist.media.packet import Content, Kind
 from rtmptwist.media.tag import audio_tag, video_tag
 from rtmptwist.media.tracks import read_tracks
@@ -33,8 +32,6 @@ GRACE: Final = 10.0
 "Seconds from the warning that the bitrate is too high until the stream is cut."
 
 _KINDS: Final = {int(MessageType.AUDIO): Kind.AUDIO, int(MessageType.VIDEO): Kind.VIDEO}
-_METADATA: Final = AmfLimits(depth=4, values=256)
-"Encoders send some twenty values."
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +170,9 @@ def _codecs(messages: list[Message]) -> Iterator[str]:
 
 def _claimed_size(message: Message) -> tuple[int, int] | None:
     """What onMetaData says of the picture."""
-    body = message.payload[1:] if message.type == MessageType.DATA_AMF3 else message.payload
-    try:
-        name, values, *_ = amf0.decode(body, _METADATA)
-    except ValueError:  # AMF that is none, or a name without a value
-        return None
-    if name != "onMetaData" or not isinstance(values, dict):
-        return None
-    width, height = values.get("width"), values.get("height")
-    if isinstance(width, float) and isinstance(height, float) and 0 < width < 1e6 > height > 0:
-        return int(width), int(height)
-    return None
+    values = read_metadata(message)
+    width, height = number(values, "width"), number(values, "height")
+    return (int(width), int(height)) if width and height else None
 
 
 def _time(seconds: float) -> str:

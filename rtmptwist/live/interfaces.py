@@ -7,6 +7,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Protocol, Self
 
+from rtmptwist.live.health import Trouble
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import Status
 
@@ -100,6 +101,9 @@ class Publisher(Protocol):
 
     def tell(self, status: Status) -> None:
         """Something that its client may want to show."""
+
+    def troubled(self, trouble: Trouble, *, begins: bool) -> None:
+        """Something is wrong with what it sends, or no longer is."""
 
     def displaced(self, reason: str) -> None:
         """The inlet is dead: another publisher took the stream over, or the stream was closed."""
@@ -202,6 +206,22 @@ class StreamSettings(Protocol):
     @property
     def after_end(self) -> str:
         """Viewers of a stream that ended: `stay` for the next publisher (`wait`), or `close`."""
+
+    @property
+    def warn_gop(self) -> float | None:
+        """Without a key frame for longer is a trouble; None: never."""
+
+    @property
+    def warn_skew(self) -> float | None:
+        """Sound and pictures further apart, as they come, are."""
+
+    @property
+    def warn_missing(self) -> float | None:
+        """Neither of them may be missing for so long, if it was there or was announced."""
+
+    @property
+    def warn_lag(self) -> float | None:
+        """Nor may a stream fall behind the clock by more."""
 
 
 class ConnectionLimits(Protocol):

@@ -102,6 +102,9 @@ class Journal:
         those of one process are greater than all of the processes before it.
         """
 
+        self.warnings: dict[str, int] = {}
+        "How many there were by their codes, which are those of the program."
+
         self._clock = clock
         self._ring: deque[Event] = deque(maxlen=KEPT)
 
@@ -136,6 +139,8 @@ class Journal:
             turn=turn,
         )
         self._ring.append(event)
+        if kind is EventKind.WARNING and turn != "end":
+            self.warnings[code] = self.warnings.get(code, 0) + 1
         if self.listeners:
             self._tell(event)
 

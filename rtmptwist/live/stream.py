@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from rtmptwist.live.audience import Audience
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.interfaces import Outlet, Publisher, StreamSettings, Supplier
 from rtmptwist.live.meters import StreamMeter
@@ -21,6 +22,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.programme import Programme
 from rtmptwist.live.rates import Rates
 from rtmptwist.live.timeline import Timeline
+from rtmptwist.live.vitals import Vitals
 from rtmptwist.live.window import Window
 from rtmptwist.wire.status import StatusCode
 
@@ -51,6 +53,8 @@ class LiveStream:
         self.timeline = Timeline(self.window.interval)
         self.audience = Audience(self.window, settings, clock, self._leave_if_unneeded)
         self.inlet: Inlet | None = None
+        self._vitals: Vitals | None = None
+        "Of what the inlet brings."
         now = clock.seconds()
         self._bytes_in, self._bytes_out, self._frames = Rates(now), Rates(now), Rates(now)
         self.programme = Programme(self.window)
@@ -68,6 +72,17 @@ class LiveStream:
         "For whom the name is kept meanwhile."
         self._concluding = False
         "Nobody is to come back."
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong with what its publisher sends."""
+        vitals = self._vitals
+        return () if vitals is None else tuple(vitals.health.troubles.values())
+
+    def see(self, sign: Sign, words: str) -> None:
+        """Somebody else has seen that something is wrong, since the last sweep."""
+        if self._vitals is not None:
+            self._vitals.health.see(sign, words)
 
     @property
     def live(self) -> bool:
@@ -115,6 +130,7 @@ class LiveStream:
         self.inlet = inlet = Inlet(
             publisher, identity, window, self.timeline, self.audience, phase, self._left
         )
+        self._vitals = Vitals(inlet, self.timeline, self.settings, self._clock.seconds())
         if old is not None:
             same = "the same publisher" if identity == old.identity else "another publisher"
             old.publisher.displaced(f"{redacted(self.name)} was taken over by {same}")
@@ -172,6 +188,11 @@ class LiveStream:
         self._bytes_out.sample(now, audience.bytes_out)
         self._frames.sample(now, window.frames)
         self.audience.sweep(now)
+        if self.inlet is not None and self._vitals is not None:
+            self._vitals.look(now)
+            publisher = self.inlet.publisher
+            for trouble, begins in self._vitals.health.look(now):
+                publisher.troubled(trouble, begins=begins)
         if not self.live:
             self.audience.expire(now)
             if not self.audience.lagging:
@@ -226,7 +247,7 @@ class LiveStream:
         """Take it from its publisher."""
         inlet.stop()
         self._dropped += inlet.meter.dropped
-        self.inlet = None
+        self.inlet = self._vitals = None
 
     def _displace(self, inlet: Inlet, reason: str) -> None:
         """Take it from its publisher, for good."""
@@ -236,7 +257,7 @@ class LiveStream:
     def _left(self, inlet: Inlet, release: bool) -> None:
         """An inlet's publisher has gone. Viewers may not notice, if it or another one returns."""
         self._dropped += inlet.meter.dropped
-        self.inlet = None
+        self.inlet = self._vitals = None
         audience = self.audience
         audience.drain()
         if not inlet.publisher.stands_in:

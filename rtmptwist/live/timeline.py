@@ -30,7 +30,7 @@ _NEVER: Final = -(1 << 62)
 class Timeline:
     """Maps one inlet's timestamps after another onto the stream's time: ms that do not wrap."""
 
-    __slots__ = ("_floor", "_interval", "_last", "_offset", "_other", "latest")
+    __slots__ = ("_floor", "_interval", "_last", "_offset", "_other", "jumps", "latest", "leap")
 
     def __init__(self, interval: Callable[[], int]) -> None:
         """`interval` tells how far apart pictures are (ms); asked only when time is mended."""
@@ -43,6 +43,10 @@ class Timeline:
         "The same from before a jump: tracks do not jump in one instant, and some never agree."
         self._floor = _NEVER
         "Nothing from a further inlet goes back behind its beginning."
+        self.jumps = 0
+        "How often an inlet's timestamps began anew,"
+        self.leap = 0
+        "and by how many ms they were off, the last time."
         self.latest = _NEVER
         "The greatest time so far."
 
@@ -97,6 +101,8 @@ class Timeline:
             if self._other is None or not self._fit(timestamp):
                 # a new beginning, for all tracks that follow here
                 self._offset = self.latest + self._interval() - timestamp
+                self.jumps += 1
+                self.leap = timestamp - here[0]
             self._other = here
         self._last = timestamp
         return timestamp + self._offset

@@ -43,7 +43,6 @@ class Window:
 
     __slots__ = (
         "_duration",
-        "_key",
         "_marks",
         "_max_lag",
         "_max_size",
@@ -57,6 +56,7 @@ class Window:
         "head",
         "headers",
         "horizon",
+        "key",
         "origin",
         "picture",
         "size",
@@ -92,8 +92,8 @@ class Window:
         "Pictures ever."
         self.gop: int | None = None
         "Milliseconds between the two newest key frames of the present publication."
-        self._key: int | None = None
-        "When the newest of these came."
+        self.key: int | None = None
+        "Stream time of the newest of these."
         self.headers = Headers()
         self.size = 0
         "Bytes of payload in here,"
@@ -121,9 +121,9 @@ class Window:
         """Take the next message, which viewers can begin with."""
         self.start = self.head
         time = message.timestamp
-        if self._key is not None:
-            self.gop = time - self._key
-        self._key = time
+        if self.key is not None:
+            self.gop = time - self.key
+        self.key = time
         self.append(message)
 
     def append_aside(self, message: Message) -> None:
@@ -199,7 +199,7 @@ class Window:
 
     def lose_pictures(self) -> None:
         """The publication goes on without video."""
-        self.gop = self._key = None
+        self.gop = self.key = None
         self.start = None
         self.picture = -1
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import Conduct, overdue
+from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.journal import EventKind
@@ -137,7 +138,9 @@ class Publishing:
             if finding.final:
                 self.expel(finding.words)
             else:
-                self._warn(finding.words)
+                stream = self.application.find(self.name)
+                assert stream is not None  # for as long as we feed it
+                stream.see(Sign.BITRATE, finding.words)
 
     def expel(self, reason: str) -> None:
         """Tell the client and let it go; the name is free for others."""
@@ -160,16 +163,28 @@ class Publishing:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
         self._part(StatusCode.PUBLISH_BAD_NAME, reason)
 
-    def _warn(self, words: str) -> None:
-        """Encoders write it into their logs at best; operators read ours."""
-        connection = self.connection
-        connection.log.warn(
-            "{peer} publishes {path}: {words}",
-            peer=connection.peer,
-            path=self.shown,
-            words=words,
+    def troubled(self, trouble: Trouble, *, begins: bool) -> None:
+        """`live.Publisher`: encoders write it into their logs at best; operators read ours."""
+        connection, words = self.connection, trouble.words
+        turn = "begin" if begins else "end"
+        connection.note(
+            EventKind.WARNING, words, self.application, self.name, code=trouble.sign, turn=turn
         )
-        self.tell(Status(StatusCode.PUBLISH_WARNING, words))
+        if begins:
+            self.tell(Status(StatusCode.PUBLISH_WARNING, words))
+        if trouble.again:
+            return
+        if begins:
+            text = "{peer} publishes {path}: {words}"
+            connection.log.warn(text, peer=connection.peer, path=self.shown, words=words)
+        else:
+            connection.log.info(
+                "{peer} publishes {path}: over after {seconds:.0f} s: {words}",
+                peer=connection.peer,
+                path=self.shown,
+                seconds=connection.clock.seconds() - trouble.since,
+                words=words,
+            )
 
     def _part(self, code: StatusCode, reason: str) -> None:
         self._over(reason)

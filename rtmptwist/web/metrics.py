@@ -21,6 +21,7 @@ from twisted.web.server import Request
 
 from rtmptwist import __version__
 from rtmptwist.auth.operators import Operators
+from rtmptwist.live.health import Sign
 from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
@@ -107,6 +108,10 @@ def _server(house: House) -> Iterator[Metric]:
     opened = _counter("tunnels_opened", "RTMPT tunnels opened.")
     opened.add_metric([], sum(tunnels.meter.opened for tunnels in house.tunnels))
     yield opened
+    warnings = _counter("stream_warnings", "Troubles of publishers that began, by what.", ["code"])
+    for sign in Sign:
+        warnings.add_metric([sign.value], house.registry.journal.warnings.get(sign, 0))
+    yield warnings
     listening = _gauge("event_clients", "Clients that listen to events.")
     listening.add_metric([], len(house.events.clients))
     yield listening
@@ -162,6 +167,7 @@ async def _connections(house: House) -> list[Metric]:
 async def _streams(house: House, most: int) -> list[Metric]:
     """By application, and of some each."""
     streams = _gauge("streams", "Streams that there are.", (*_APP, "state"))
+    troubled = _gauge("troubled_streams", "Streams with which something is wrong.", _APP)
     viewers = _gauge("viewers", "Viewers, those who wait included.", _APP)
     lagging = _gauge("lagging_viewers", "Viewers who do not keep up.", _APP)
     windows = _gauge("window_bytes", "Bytes of the past that are kept.", _APP)
@@ -173,11 +179,12 @@ async def _streams(house: House, most: int) -> list[Metric]:
         labels = (application.host, application.name)
         sums = dict.fromkeys(_STATES, 0)
         watching = application.film_viewers
-        behind = kept = 0
+        behind = kept = ailing = 0
         bytes_in, bytes_out, left_out = application.gone
         async for stream in in_slices(tuple(application.streams.values()), house.reactor):
             meter = stream.meter
             sums[meter.state] += 1
+            ailing += bool(stream.troubles)
             watching += meter.viewers
             behind += meter.lagging
             kept += meter.window_bytes
@@ -187,13 +194,14 @@ async def _streams(house: House, most: int) -> list[Metric]:
             each.add((*labels, redacted(stream.name)), meter)
         for state, count in sums.items():
             streams.add_metric((*labels, state), count)
+        troubled.add_metric(labels, ailing)
         viewers.add_metric(labels, watching)
         lagging.add_metric(labels, behind)
         windows.add_metric(labels, kept)
         media_in.add_metric(labels, bytes_in)
         media_out.add_metric(labels, bytes_out)
         skipped.add_metric(labels, left_out)
-    families = [streams, viewers, lagging, windows, media_in, media_out, skipped]
+    families = [streams, troubled, viewers, lagging, windows, media_in, media_out, skipped]
     return families + (each.families if most else [])
 
 

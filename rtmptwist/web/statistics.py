@@ -12,7 +12,7 @@ Made once for all who listen, in slices. One such event, with what each name mea
         "connections": 53,                  that speak RTMP
         "by_variant": {"rtmp": 50, ...},    the same by variant; only those that there are
         "streams": 3,                       that are live, or whose publisher may come back
-        "viewers": 50,                      those who wait for a publisher included
+        "viewers": 50,                      those who wait, or watch recordings, included
         "bitrate_in": 7800000.0,            bits in the last second
         "bitrate_out": 130000000.0,
         "warnings": 1                       of all streams, in force
@@ -58,18 +58,10 @@ from rtmptwist.media.packet import Kind
 from rtmptwist.net.streams import Publishing
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
-from rtmptwist.web.views import when
+from rtmptwist.web.views import WarningView, warning_views, when
 
 STREAMS: Final = 100
 "In one event: more than fit on a screen, in 60 KB and 8 ms of work."
-
-
-class WarningView(TypedDict):
-    """Something that is not well with a stream now."""
-
-    code: str
-    words: str
-    since: str
 
 
 class GlanceView(TypedDict):
@@ -129,12 +121,14 @@ async def statistics(house: House) -> StatisticsView:
     async for connection in in_slices(here, clock):
         variants[connection.variant] = variants.get(connection.variant, 0) + 1
     found: list[tuple[Application, LiveStream]] = []
-    viewers = live = 0
+    viewers = live = warnings = 0
     for application in house.registry.applications():
+        viewers += application.film_viewers
         async for stream in in_slices(tuple(application.streams.values()), clock):
             found.append((application, stream))
             viewers += len(stream.audience.subscribers)
             live += stream.live
+            warnings += len(stream.troubles)
     shown = nlargest(STREAMS, found, key=_importance)
     glances = [_glance(house, *each) async for each in in_slices(shown, clock)]
     received, sent = census.bitrates
@@ -150,7 +144,7 @@ async def statistics(house: House) -> StatisticsView:
             "viewers": viewers,
             "bitrate_in": round(received.second, 1),
             "bitrate_out": round(sent.second, 1),
-            "warnings": sum(len(glance["warnings"]) for glance in glances),
+            "warnings": warnings,
         },
         "streams": glances,
         "omitted": len(found) - len(shown),
@@ -190,7 +184,7 @@ def _glance(house: House, application: Application, stream: LiveStream) -> Glanc
         "skew": meter.skew,
         "viewers": meter.viewers,
         "lagging": meter.lagging,
-        "warnings": [],
+        "warnings": warning_views(stream),
     }
 
 

@@ -88,6 +88,14 @@ class TrackView(TypedDict):
     channels: int | None
 
 
+class WarningView(TypedDict):
+    """Something that is wrong with a stream now."""
+
+    code: str
+    words: str
+    since: str
+
+
 class StreamView(TypedDict):
     """
     A stream. Times in seconds, rates in bits or pictures per second. `publisher`: the connection
@@ -118,6 +126,7 @@ class StreamView(TypedDict):
     window_messages: int
     window_duration: float
     tracks: list[TrackView]
+    warnings: list[WarningView]
 
 
 class UseView(TypedDict):
@@ -313,7 +322,16 @@ def stream_view(house: House, application: Application, stream: LiveStream) -> S
         "window_messages": meter.window_messages,
         "window_duration": meter.window_duration,
         "tracks": [_track_view(track) for track in stream.programme.tracks()],
+        "warnings": warning_views(stream),
     }
+
+
+def warning_views(stream: LiveStream) -> list[WarningView]:
+    """Of one stream."""
+    return [
+        {"code": trouble.sign.value, "words": trouble.words, "since": when(trouble.since)}
+        for trouble in stream.troubles
+    ]
 
 
 def _track_view(track: Details) -> TrackView:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray
 from rtmptwist.inlets.feed import LATE, Feed
+from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.container import SIZE, SPAN, Block, Container, Place
 from rtmptwist.media.errors import MediaError
@@ -17,6 +19,7 @@ from rtmptwist.wire.message import Message
 from tests.media.test_flvcontainer import Memory
 from tests.support.disks import StillDisk
 from tests.support.live import Stage, Viewer, aac_header, audio, avc_header, gop, payloads, video
+from tests.support.logs import Logs
 
 
 def flv(*messages: Message, **values: float) -> bytes:
@@ -218,3 +221,16 @@ def test_sound_alone() -> None:
     house.run(2.5)
     assert viewer.times == sorted(viewer.times)
     assert viewer.times[-1] >= 2400
+
+
+def test_what_is_wrong_with_a_file_is_told_once(logs: Logs) -> None:
+    house = House()
+    house.stage.watch()
+    house.run(0.1)
+    trouble = Trouble(Sign.LONG_GOP, "9.5 s without a key frame", 1.0, again=False)
+    house.feed.troubled(trouble, begins=True)
+    house.feed.troubled(trouble, begins=False)
+    house.feed.troubled(replace(trouble, again=True), begins=True)
+    assert logs.about("the file on air as") == [
+        "the file on air as show: 9.5 s without a key frame"
+    ]

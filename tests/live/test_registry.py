@@ -172,6 +172,26 @@ def test_a_sweep_reaches_every_stream() -> None:
     assert {app.name for app in served.applications()} == {"live", "other", "only"}
 
 
+def test_a_stream_that_goes_during_a_sweep_is_left_alone(logs: Logs) -> None:
+    served = registry()
+    (application, *_) = served.applications()
+    first, second = FakePublisher(), FakePublisher()
+    inlet = application.publish("a", first, 1)
+    other = application.publish("b", second, 2)
+    sweeping = served.sweeping()
+    next(sweeping)
+    stream = application.find("b")
+    assert stream is not None
+    stream.close("enough")
+    assert application.find("b") is None
+    stream.sweep = None  # type: ignore[assignment, method-assign]
+    assert len(list(sweeping)) == 1
+    assert second.reason == "enough"
+    inlet.end(release=True)
+    other.end()
+    assert logs.lines("critical") == []
+
+
 def test_all_windows_together_have_a_bound() -> None:
     """A publisher with a hundred NetStreams would otherwise take a hundred times window_size."""
     clock = Clock()

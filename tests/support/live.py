@@ -12,6 +12,7 @@ from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray, Value
 from rtmptwist.live.application import Application
 from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.stream import LiveStream
@@ -38,6 +39,10 @@ class Settings:
     takeover: str = "same"
     join: str = "instant"
     after_end: str = "stay"
+    warn_gop: float | None = None
+    warn_skew: float | None = None
+    warn_missing: float | None = None
+    warn_lag: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,13 @@ class FakePublisher:
         self.stands_in = stands_in
         self.reason = ""
         self.told: list[str] = []
+        self.troubles: list[tuple[Sign, bool]] = []
 
     def tell(self, status: Status) -> None:
         self.told.append(str(status.code))
+
+    def troubled(self, trouble: Trouble, *, begins: bool) -> None:
+        self.troubles.append((trouble.sign, begins))
 
     def displaced(self, reason: str) -> None:
         self.reason = reason
