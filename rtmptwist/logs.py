@@ -161,4 +161,16 @@ class LogFile:
 
 def observing(file: TextIO | LogFile, form: Form) -> ILogObserver:
     """Write lines into a file."""
-    return cast("ILogObserver", FileLogObserver(cast("TextIO", file), form))
+
+    def line(event: LogEvent) -> str | None:
+        return None if _is_noise(event) else form(event)
+
+    return cast("ILogObserver", FileLogObserver(cast("TextIO", file), line))
+
+
+def _is_noise(event: LogEvent) -> bool:
+    """Twisted tells by which factory a port is served: our own line has said what is there."""
+    return event.get("eventType") == "start" or event.get("log_format") in _FACTORIES
+
+
+_FACTORIES: Final = ("Starting factory {factory!r}", "Stopping factory {factory!r}")

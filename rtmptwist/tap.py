@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.logger import ILogObserver, Logger
@@ -16,12 +16,19 @@ from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
 from rtmptwist.logs import json_of, observer, text_of
 
+_SOURCE: Final = Path(__file__).parents[1] / "conf" / "site.ini"
+MANUAL: Final = _SOURCE if _SOURCE.exists() else Path(__file__).parent / "conf" / "site.ini"
+"Beside the package in its source, within it where it is installed."
+
 
 class Options(usage.Options):
     """What may follow `twistd rtmp`."""
 
     synopsis = "[options]"
-    longdesc = "A live video server. conf/site.ini explains every key of a configuration file."
+    longdesc = (
+        "A live video server. Every key of a configuration file is explained in this one, which"
+        f" works as it stands; write `state = FOLDER` into your copy:\n{MANUAL}"
+    )
     optParameters: ClassVar = [["config", "c", None, "The configuration file."]]
     optFlags: ClassVar = [["check", None, "Only check the file; status 1 if anything is wrong."]]
 
@@ -37,7 +44,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         if self["config"] is None:
-            raise usage.UsageError("--config FILE is missing (try --config conf/site.ini)")
+            raise usage.UsageError(f"--config FILE is missing (try a copy of {MANUAL})")
         path = Path(self["config"])
         try:
             self.config = load(path)

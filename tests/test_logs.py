@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogLevel, formatEventAsClassicLogText
 from twisted.python.failure import Failure
 
@@ -135,3 +136,14 @@ def test_where_there_can_be_no_new_file_the_old_one_goes_on(tmp_path: Path, logs
     file.write("text \udc80\n")
     assert (tmp_path / "moved" / "server.log").read_text() == "text \\udc80\n"
     assert logs.about(f"the log goes on where it was: {path}: No such file or directory")
+
+
+def test_the_factories_of_ports_are_no_news() -> None:
+    file = io.StringIO()
+    write = observing(file, text_of)
+    factory = Factory.forProtocol(Protocol)
+    write(event("{log_text}", eventType="start", log_text="Entrance starting on 1935"))
+    write(event("Starting factory {factory!r}", factory=factory))
+    write(event("Stopping factory {factory!r}", factory=factory))
+    write(event("news"))
+    assert file.getvalue() == "1970-01-01T00:00:01+0000 [a.b#warn] news\n"
