@@ -22,7 +22,7 @@ from rtmptwist.live.interfaces import (
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Films
-from rtmptwist.live.recordings import RecordEvent
+from rtmptwist.live.recordings import RecordEvent, StreamRecorder
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
@@ -55,6 +55,8 @@ class Application:
         self.streams: dict[str, LiveStream] = {}
         self.outlets: list[Outlet] = []
         "Who takes its streams besides viewers."
+        self.recorders: list[StreamRecorder] = []
+        "Those of them that record."
         self.suppliers: list[Supplier] = []
         "Who feeds streams that are watched, and that nobody publishes."
         self.films: Films | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class RecordTurn(StrEnum):
@@ -47,16 +48,53 @@ class RecordEvent:
     "Why it ends before its time."
 
 
+class CannotRecord(Exception):
+    """A recording cannot be started or stopped; says why."""
+
+
+class StreamRecorder(Protocol):
+    """Records streams of its application, by itself and by hand."""
+
+    @property
+    def meter(self) -> RecorderMeter:
+        """What it did so far."""
+
+    def recording(self, name: str) -> RecordingMeter | None:
+        """How the recording of a stream goes; None: there is none."""
+
+    def records(self, name: str) -> bool:
+        """Whether it records a stream; not if that has failed."""
+
+    def start(self, name: str) -> None:
+        """
+        Record a stream from its newest key frame on.
+
+        Raises:
+            CannotRecord: nobody publishes it, or it is recorded already.
+        """
+
+    def stop(self, name: str) -> None:
+        """
+        Stop recording a stream, until it is published again.
+
+        Raises:
+            CannotRecord: it is not recorded.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingMeter:
     """One stream that is recorded."""
 
     name: str
+    outlet: str
+    "Which recorder it is, as the configuration has it."
+
     state: str
     "`waiting` (for a first frame), `opening`, `recording`, `failed`."
 
     path: str
-    "Of the file that is being written."
+    "Of the file that is being written, fit for a log."
 
     part: int
     seconds: float

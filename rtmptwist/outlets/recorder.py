@@ -15,7 +15,13 @@ from rtmptwist.disk.threads import Disk
 from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import Publisher
 from rtmptwist.live.names import redacted
-from rtmptwist.live.recordings import RecorderMeter, RecordEvent, RecordTurn
+from rtmptwist.live.recordings import (
+    CannotRecord,
+    RecorderMeter,
+    RecordEvent,
+    RecordingMeter,
+    RecordTurn,
+)
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.outlets.plan import Plan, When
 from rtmptwist.outlets.recording import Recording, State
@@ -89,9 +95,8 @@ class Recorder:
                 # it has yet to hear that it publishes
                 self._clock.callLater(0, self._welcome, recording, publisher)
         elif not self._retired and stream not in self._stopped and self._wants(stream, asks):
-            self._forget()
-            if len(self._leaving) >= MOST_LEAVING:
-                self._refuse(stream, publisher if asks else None)
+            if why := self._swamped():
+                self._refuse(stream, why, publisher if asks else None)
                 return
             fresh = stream.window.begun is None
             recording = self._begin(stream, fresh=fresh, append=publisher.kind.startswith("append"))
@@ -112,39 +117,41 @@ class Recorder:
     def _leave_if_done(self) -> None:
         if self._retired and not self.recordings and self in self.application.outlets:
             self.application.outlets.remove(self)
+            self.application.recorders.remove(self)
 
     # ---------------------------------------------------------------- by hand
 
     def start(self, name: str) -> None:
-        """
-        Record a stream from its newest key frame on.
-
-        Raises:
-            ValueError: nobody publishes it, or it is recorded already.
-        """
+        """`live.StreamRecorder`: record a stream from its newest key frame on."""
         stream = self.application.find(name)
         if stream is None or not stream.live:
-            raise ValueError(f"nobody publishes {redacted(name)}")
-        recording = self.recordings.get(stream)
-        if recording is not None:
-            if recording.state is not State.FAILED:
-                raise ValueError(f"{redacted(name)} is recorded already")
-            self._end(stream)
+            raise CannotRecord(f"nobody publishes {redacted(name)}")
+        if self.records(name):
+            raise CannotRecord(f"{redacted(name)} is recorded already")
+        if why := self._swamped():
+            raise CannotRecord(why)
+        self._end(stream)
         self._stopped.discard(stream)
         self._begin(stream, fresh=False, append=False)
 
     def stop(self, name: str) -> None:
-        """
-        Stop recording a stream, until it is published again.
-
-        Raises:
-            ValueError: it is not recorded.
-        """
+        """`live.StreamRecorder`: stop recording a stream, until it is published again."""
         stream = self.application.find(name)
         if stream is None or stream not in self.recordings:
-            raise ValueError(f"{redacted(name)} is not recorded")
+            raise CannotRecord(f"{redacted(name)} is not recorded")
         self._stopped.add(stream)
         self._end(stream)
+
+    def recording(self, name: str) -> RecordingMeter | None:
+        """`live.StreamRecorder`: how the recording of a stream goes."""
+        stream = self.application.find(name)
+        recording = self.recordings.get(stream) if stream is not None else None
+        return recording.meter if recording is not None else None
+
+    def records(self, name: str) -> bool:
+        """`live.StreamRecorder`: whether it records a stream."""
+        meter = self.recording(name)
+        return meter is not None and meter.state != State.FAILED.value
 
     @property
     def meter(self) -> RecorderMeter:
@@ -181,23 +188,27 @@ class Recorder:
             recording.end()
             if recording.state is State.ENDED:
                 self._askers.pop(recording, None)
-            self._leaving.append(recording)
-            self._forget()
+            self._leaving = [*self._still_leaving(), recording]
 
-    def _forget(self) -> None:
-        """Forget those for which the disk has done all."""
-        self._leaving = [each for each in self._leaving if each.state is not State.ENDED]
+    def _still_leaving(self) -> list[Recording]:
+        return [each for each in self._leaving if each.state is not State.ENDED]
 
-    def _refuse(self, stream: LiveStream, asker: Publisher | None) -> None:
+    def _swamped(self) -> str:
+        """Why no more recordings can begin; empty: they can."""
+        count = len(self._still_leaving())
+        if count < MOST_LEAVING:
+            return ""
+        return f"the disk is too slow: {count} recordings wait for it"
+
+    def _refuse(self, stream: LiveStream, why: str, asker: Publisher | None) -> None:
         """The disk has enough to do."""
-        words = f"the disk is too slow: {len(self._leaving)} recordings wait for it"
         self._failures += 1
         if asker is not None:
             # it has yet to hear that it publishes
-            status = Status(StatusCode.RECORD_FAILED, f"Not recorded: {words}.")
+            status = Status(StatusCode.RECORD_FAILED, f"Not recorded: {why}.")
             self._clock.callLater(0, asker.tell, status)
         self._complain(
-            RecordEvent(turn=RecordTurn.END, name=stream.name, path="", part=1, error=words)
+            RecordEvent(turn=RecordTurn.END, name=stream.name, path="", part=1, error=why)
         )
 
     def _welcome(self, recording: Recording, publisher: Publisher) -> None:

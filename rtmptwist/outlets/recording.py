@@ -164,8 +164,9 @@ class Recording:
         tape = self._tape
         return RecordingMeter(
             name=self.stream.name,
+            outlet=self._plan.description,
             state=self.state.value,
-            path=self._path,
+            path=self._path and self._plan.shown(self._path, self.stream.name),
             part=self._part,
             seconds=tape.last / 1000 if tape else 0.0,
             size=tape.size if tape else 0,

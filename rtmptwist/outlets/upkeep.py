@@ -120,6 +120,7 @@ class Upkeep(Service):
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         self._recorder.application.outlets.append(self._recorder)
+        self._recorder.application.recorders.append(self._recorder)
         self._loop.start(INTERVAL)
 
     def stopService(self) -> None:

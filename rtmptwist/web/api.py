@@ -29,7 +29,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.census import measure, viewers_of
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.web import events, httpflv, views
+from rtmptwist.web import events, httpflv, recordings, views
 from rtmptwist.web.answers import (
     Problem,
     admitted,
@@ -299,6 +299,22 @@ class Api:
         stream.close(call.body["reason"])
         return None
 
+    async def record(self, call: Call) -> object:
+        """Record a stream."""
+        application, stream = self._stream(call)
+        recordings.start(application, stream.name, call.query["outlet"])
+        shown = redacted(stream.name)
+        self._note(call, "has {app}/{name} recorded", app=application.name, name=shown)
+        return views.stream_view(self.house, application, stream)
+
+    async def stop_recording(self, call: Call) -> object:
+        """Record it no more."""
+        application, stream = self._stream(call)
+        recordings.stop(application, stream.name, call.query["outlet"])
+        shown = redacted(stream.name)
+        self._note(call, "has {app}/{name} recorded no more", app=application.name, name=shown)
+        return None
+
     async def ban(self, call: Call) -> object:
         """Ban somebody; who is here leaves."""
         body, now = call.body, self.house.reactor.seconds()
@@ -492,6 +508,23 @@ ROUTES: Final = (
         words="End a stream, for its publisher and all viewers",
         handle=Api.close,
         body=_REASON,
+        status=HTTPStatus.NO_CONTENT,
+    ),
+    Route(
+        method="POST",
+        path="streams/<stream>/recording",
+        words="Record a stream from its newest key frame on, where the application's outlets say",
+        handle=Api.record,
+        shows=views.StreamView,
+        query=recordings.QUERY,
+        status=HTTPStatus.CREATED,
+    ),
+    Route(
+        method="DELETE",
+        path="streams/<stream>/recording",
+        words="Record it no more, until it is published again",
+        handle=Api.stop_recording,
+        query=recordings.QUERY,
         status=HTTPStatus.NO_CONTENT,
     ),
     Route(

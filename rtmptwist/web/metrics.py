@@ -8,7 +8,7 @@ under the names that logs use. What takes long with many connections is done in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from klein import Klein
@@ -25,6 +25,7 @@ from rtmptwist.live.health import Sign
 from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.recordings import RecorderMeter
 from rtmptwist.web.answers import Problem, admitted, answer, as_problem
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
@@ -174,6 +175,7 @@ async def _streams(house: House, most: int) -> list[Metric]:
     media_in = _counter("media_received_bytes", "Bytes of payload that were published.", _APP)
     media_out = _counter("media_sent_bytes", "Bytes sent to viewers.", _APP)
     skipped = _counter("skipped_messages", "Messages left out for slow viewers.", _APP)
+    recording = _Recording()
     each = _EachStream(most)
     for application in house.registry.applications():
         labels = (application.host, application.name)
@@ -201,8 +203,33 @@ async def _streams(house: House, most: int) -> list[Metric]:
         media_in.add_metric(labels, bytes_in)
         media_out.add_metric(labels, bytes_out)
         skipped.add_metric(labels, left_out)
+        recording.add(labels, [recorder.meter for recorder in application.recorders])
     families = [streams, troubled, viewers, lagging, windows, media_in, media_out, skipped]
-    return families + (each.families if most else [])
+    return families + recording.families + (each.families if most else [])
+
+
+class _Recording:
+    """What applications record."""
+
+    def __init__(self) -> None:
+        self._now = _gauge("recordings", "Streams that are recorded, once for each outlet.", _APP)
+        self._files = _counter("recorded_files", "Files that are complete.", _APP)
+        self._bytes = _counter("recorded_bytes", "Bytes of these.", _APP)
+        self._failures = _counter("recording_failures", "Recordings that failed.", _APP)
+        self._removed = _counter("recorded_files_removed", "Files that were old.", _APP)
+
+    def add(self, labels: tuple[str, str], meters: Sequence[RecorderMeter]) -> None:
+        """One application."""
+        self._now.add_metric(labels, sum(len(meter.recordings) for meter in meters))
+        self._files.add_metric(labels, sum(meter.files for meter in meters))
+        self._bytes.add_metric(labels, sum(meter.size for meter in meters))
+        self._failures.add_metric(labels, sum(meter.failures for meter in meters))
+        self._removed.add_metric(labels, sum(meter.removed for meter in meters))
+
+    @property
+    def families(self) -> list[Metric]:
+        """All of them."""
+        return [self._now, self._files, self._bytes, self._failures, self._removed]
 
 
 class _EachStream:

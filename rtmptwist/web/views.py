@@ -16,6 +16,7 @@ from rtmptwist.auth.bans import Ban
 from rtmptwist.live.application import Application
 from rtmptwist.live.meters import Speed, StreamMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.live.recordings import RecorderMeter, RecordingMeter
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.details import Details
 from rtmptwist.net.census import ConnectionMeter, UseMeter, measure, publisher_of
@@ -71,6 +72,7 @@ class ApplicationView(TypedDict):
     skipped: int
     bitrate_in: RateView
     bitrate_out: RateView
+    recorders: list[RecorderView]
 
 
 class TrackView(TypedDict):
@@ -94,6 +96,33 @@ class WarningView(TypedDict):
     code: str
     words: str
     since: str
+
+
+class RecordingView(TypedDict):
+    """
+    A stream on its way to files: `outlet`, by which of them; `path`, `seconds` and `bytes` of the
+    present one.
+    """
+
+    outlet: str
+    state: str
+    path: str | None
+    part: int
+    seconds: float
+    bytes: int
+    waiting_bytes: int
+    error: str | None
+
+
+class RecorderView(TypedDict):
+    """An outlet that records: what it did since it is there."""
+
+    outlet: str
+    recordings: int
+    files: int
+    bytes: int
+    failures: int
+    removed: int
 
 
 class StreamView(TypedDict):
@@ -127,6 +156,7 @@ class StreamView(TypedDict):
     window_duration: float
     tracks: list[TrackView]
     warnings: list[WarningView]
+    recordings: list[RecordingView]
 
 
 class UseView(TypedDict):
@@ -291,6 +321,18 @@ def application_view(application: Application, meters: Iterable[StreamMeter]) ->
         "skipped": skipped + sum(meter.skipped for meter in meters),
         "bitrate_in": rate_view(sum((meter.bitrate_in for meter in meters), Speed())),
         "bitrate_out": rate_view(sum((meter.bitrate_out for meter in meters), Speed())),
+        "recorders": [_recorder_view(each.meter) for each in application.recorders],
+    }
+
+
+def _recorder_view(meter: RecorderMeter) -> RecorderView:
+    return {
+        "outlet": meter.description,
+        "recordings": len(meter.recordings),
+        "files": meter.files,
+        "bytes": meter.size,
+        "failures": meter.failures,
+        "removed": meter.removed,
     }
 
 
@@ -323,6 +365,24 @@ def stream_view(house: House, application: Application, stream: LiveStream) -> S
         "window_duration": meter.window_duration,
         "tracks": [_track_view(track) for track in stream.programme.tracks()],
         "warnings": warning_views(stream),
+        "recordings": [
+            _recording_view(found)
+            for recorder in application.recorders
+            if (found := recorder.recording(stream.name)) is not None
+        ],
+    }
+
+
+def _recording_view(meter: RecordingMeter) -> RecordingView:
+    return {
+        "outlet": meter.outlet,
+        "state": meter.state,
+        "path": meter.path or None,
+        "part": meter.part,
+        "seconds": meter.seconds,
+        "bytes": meter.size,
+        "waiting_bytes": meter.waiting,
+        "error": meter.error or None,
     }
 
 

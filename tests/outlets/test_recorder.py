@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtmptwist.live.recordings import RecordEvent
+from rtmptwist.live.recordings import CannotRecord, RecordEvent
 from rtmptwist.outlets import recorder
 from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.plan import When
@@ -144,16 +144,16 @@ def test_what_cannot_be_started_or_stopped(tmp_path: Path) -> None:
     studio = Studio(tmp_path, when=When.COMMAND)
     recorder = studio.recorder
     for name in "show", "other":
-        with pytest.raises(ValueError, match="nobody publishes"):
+        with pytest.raises(CannotRecord, match="nobody publishes"):
             recorder.start(name)
-        with pytest.raises(ValueError, match="is not recorded"):
+        with pytest.raises(CannotRecord, match="is not recorded"):
             recorder.stop(name)
         studio.watch()
     publish(studio)
-    with pytest.raises(ValueError, match="is not recorded"):
+    with pytest.raises(CannotRecord, match="is not recorded"):
         recorder.stop("show")
     recorder.start("show")
-    with pytest.raises(ValueError, match="is recorded already"):
+    with pytest.raises(CannotRecord, match="is recorded already"):
         recorder.start("show")
     recorder.stop("show")
     recorder.start("show")

@@ -56,6 +56,7 @@ class Studio(Stage):
         """Add another recorder."""
         recorder = Recorder(self.application, plan, self.disk, self.clock, self.now)
         self.application.outlets.append(recorder)
+        self.application.recorders.append(recorder)
         return recorder
 
     def now(self) -> float:

@@ -1,0 +1,66 @@
+"""What operators may have recorded: where and how, the application's outlets say."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from rtmptwist.live.application import Application
+from rtmptwist.live.recordings import CannotRecord, StreamRecorder
+from rtmptwist.web.answers import Problem
+from rtmptwist.web.parameters import Parameter
+
+QUERY: Final = {
+    "outlet": Parameter(
+        words="Only by this outlet, as the configuration has it; else by all that record.",
+        least=1,
+        most=2000,
+    )
+}
+
+
+def start(application: Application, name: str, outlet: str | None) -> None:
+    """
+    Record a stream from its newest key frame on, wherever it is not recorded yet.
+
+    Raises:
+        Problem: that cannot be.
+    """
+    idle = [each for each in _chosen(application, outlet) if not each.records(name)]
+    if not idle:
+        raise Problem(HTTPStatus.CONFLICT, "It is recorded already.")
+    try:
+        for recorder in idle:
+            recorder.start(name)
+    except CannotRecord as error:
+        raise Problem(HTTPStatus.CONFLICT, f"{error}.") from error
+
+
+def stop(application: Application, name: str, outlet: str | None) -> None:
+    """
+    Record it no more, until it is published again.
+
+    Raises:
+        Problem: it is not recorded.
+    """
+    busy = [each for each in _chosen(application, outlet) if each.records(name)]
+    if not busy:
+        raise Problem(HTTPStatus.NOT_FOUND, "It is not recorded.")
+    for recorder in busy:
+        recorder.stop(name)
+
+
+def _chosen(application: Application, outlet: str | None) -> list[StreamRecorder]:
+    if not application.recorders:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"The application {application.name} has nowhere to record to: give it a line such as"
+            " outlets = record:recordings/{app}/{name}.flv:when=command.",
+        )
+    chosen = [each for each in application.recorders if outlet in (None, each.meter.description)]
+    if not chosen:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"The application {application.name} has no such outlet that records.",
+        )
+    return chosen
