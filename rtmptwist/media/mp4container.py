@@ -49,6 +49,9 @@ class _Spot(NamedTuple):
     number: int = 0
 
 
+_BEGINNING: Final = _Spot(0, sound=False)
+
+
 class _Frame(NamedTuple):
     """A packet that waits for its turn."""
 
@@ -103,6 +106,7 @@ class Mp4Container:
             self._unknown = {*self._tracks}
             self._reset()
             self._look()
+            self._opening = self._headers(0)
             self.duration = self._measure()
         except BaseException:
             self.close()
@@ -125,7 +129,7 @@ class Mp4Container:
             self._go_to(at)
             found = self._found(target)
         if found is None or not found.key or found.time <= self._begin:
-            return Point(_Spot(0, sound=False), 0, self._headers(0))
+            return Point(_BEGINNING, 0)
         self._floor = found.time
         self._queue = [frame for frame in self._queue if frame.time >= found.time]
         self._waiting = sum(map(_size, self._queue))
@@ -140,7 +144,7 @@ class Mp4Container:
             self._move(place)
         spot, self._spot = place, None
         fill = Fill(size, span)
-        tags: list[FlvTag] = []
+        tags = list(self._opening) if place == _BEGINNING else []
         while (frame := self._peek()) is not None:
             time, sound = frame.time - self._base, frame.sound
             if (time, sound) != spot[:2]:

@@ -66,13 +66,13 @@ class SoundContainer:
     def seek(self, time: int) -> Point:
         """As `Container`."""
         if time <= 0:
-            return Point(self._first, 0, self._headers(0))
+            return Point(self._first, 0)
         track, length = self._track, self._length
         self._input.seek(track.latest(time + self._base), track.stream)
         self._packets = self._demux()
         packet = next(self._packets, None)
         if packet is None:
-            return Point(self._first, 0, self._headers(0))
+            return Point(self._first, 0)
         number = max(0, round((packet.dts or 0) / length))
         # libav's index has not every frame
         while self._time(number + 1) <= time and (after := next(self._packets, None)) is not None:
@@ -93,7 +93,7 @@ class SoundContainer:
             self._next = next(here, None)
         position, number = place
         fill = Fill(size, span)
-        tags: list[FlvTag] = []
+        tags = list(self._headers(0)) if place == self._first else []
         packet = self._next
         while packet is not None:
             time = self._time(number)

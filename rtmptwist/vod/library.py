@@ -21,6 +21,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Film, Viewer
 from rtmptwist.media.container import Opener
 from rtmptwist.media.errors import MediaError
+from rtmptwist.media.pyav import NotInstalled
 from rtmptwist.vod.film import OpenFilm, Store
 from rtmptwist.vod.kinds import Candidate, candidates
 from rtmptwist.vod.pacer import Pacer
@@ -169,6 +170,8 @@ class FolderFilms:
         error, shown = failure.value, redacted(name)
         if isinstance(error, MediaError):
             words = f"{shown} cannot be played: {error}."
+            if isinstance(error, NotInstalled):
+                self.log.warn("{folder}: {words}", folder=self._folder.root, words=words)
             raise Refused(StatusCode.PLAY_FILE_STRUCTURE_INVALID, words) from error
         if isinstance(error, OSError):
             if error.errno not in _NOT_THERE:
