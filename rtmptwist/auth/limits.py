@@ -179,7 +179,8 @@ class LimitedGate:
             raise self._refusal(room) from None
 
     def _most(self, room: _Room) -> int | None:
-        return self.limits[room.application].most.get((room.what, room.scope))
+        application, what, scope, _ = room
+        return self.limits[application].most.get((what, scope))
 
     def _refusal(self, room: _Room) -> Refused:
         who = redacted(room.who) if room.scope is Scope.STREAM else room.who

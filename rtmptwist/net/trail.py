@@ -134,7 +134,7 @@ def _command(event: Command) -> str:
 
 def _status(event: Status) -> str:
     if event.level == "status":
-        return str(event.code)
+        return event.code.value
     return f"{event.code}: {_QUERY.sub('?…', event.description)}"
 
 

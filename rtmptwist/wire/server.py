@@ -471,7 +471,10 @@ def _seconds(value: float, *, default: float) -> float:
     """
     if value >= 0:
         return value / 1000
-    return {-1.0: -1.0, -1000.0: -1.0, -2.0: -2.0, -2000.0: -2.0}.get(value, default)
+    return _SENTINELS.get(value, default)
+
+
+_SENTINELS: Final = {-1.0: -1.0, -1000.0: -1.0, -2.0: -2.0, -2000.0: -2.0}
 
 
 _Answer = Callable[[ServerSession, Command], None]
