@@ -27,9 +27,10 @@ last protocol events, and what it does from now on.
 
 _EXAMPLES: Final = """\
 Each line has the connection, the time, who sent it, the byte where it begins, the chunk stream with
-the format of its first header and how many chunks it took, its timestamp, and what it says. What is
-illegal is marked with !!! and its byte; nothing behind it is guessed. Names of streams are cut as
-in the server's log, and queries are left out, unless you say --secrets.
+the format of its first header and how many chunks it took (cs3/0x2), the message stream (s1), its
+timestamp, and what it says. What is illegal is marked with !!! and its byte; nothing behind it is
+guessed. Names of streams are cut as in the server's log, and queries are left out, unless you say
+--secrets.
 
   tcpdump -i any -w show.pcap tcp port 1935     then: rtmptwist inspect show.pcap
   rtmptwist inspect --json --media all show.pcap | jq 'select(.kind == "error")'

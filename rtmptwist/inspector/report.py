@@ -50,7 +50,8 @@ class Report:
             parts.append(f"{line.time - (self._began or 0):10.6f}")
         parts += [_SIDES[line.way], f"{'' if line.offset is None else line.offset:>8}"]
         if line.chunks:
-            parts.append(f"{line.chunks:<7} {line.timestamp:>6} ms")
+            stream = line.facts["message_stream"]
+            parts.append(f"{line.chunks:<7} s{stream} {line.timestamp:>6} ms")
         if line.kind == "error":
             parts.append("!!!")
         return " ".join([*parts, line.words])
@@ -62,8 +63,7 @@ def json_line(line: Line) -> str:
     if line.connection:
         value["connection"] = line.connection
     if line.time is not None:
-        moment = datetime.fromtimestamp(line.time, UTC)
-        value["time"] = moment.isoformat(timespec="microseconds")[:-6] + "Z"
+        value["time"] = _moment(line.time)
     value |= {"way": line.way.value if line.way is not Way.NOBODY else None, "kind": line.kind}
     if line.offset is not None:
         value["offset"] = line.offset
@@ -72,3 +72,12 @@ def json_line(line: Line) -> str:
     return json.dumps(
         {**value, **line.facts, "words": line.words}, ensure_ascii=False, allow_nan=False
     )
+
+
+def _moment(seconds: float) -> str | None:
+    """By RFC 3339; None: a damaged file says what no clock does."""
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"

@@ -341,6 +341,15 @@ def test_units_of_time() -> None:
     assert segment.time == 2.0
 
 
+def test_a_time_that_no_clock_has() -> None:
+    data = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    data += block(1, struct.pack("<HHI", 101, 0, 0) + struct.pack("<HHB3x", 9, 1, 0))
+    for packet in session().packets:
+        head = struct.pack("<5I", 0, 0xFFFFFFFF, 0, len(packet), len(packet))
+        data += block(6, head + packet)
+    assert words(of_capture(data), "command") == TOLD
+
+
 # ---- bounds
 
 

@@ -31,7 +31,7 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "#1   0.000000                 127.0.0.1:57172 to 127.0.0.1:29351: RTMP"
     assert lines[4] == "#1   0.001579 client     1537 C2: an echo of S1"
     assert lines[7] == (
-        "#1   0.004545 server     3089 cs2/0        0 ms set peer bandwidth: size 2500000,"
+        "#1   0.004545 server     3089 cs2/0   s0      0 ms set peer bandwidth: size 2500000,"
         " kind dynamic"
     )
     assert "media" not in out
@@ -60,7 +60,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bare_bytes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "client     3073 cs3/0x2      0 ms connect 1 " in run(capsys, PUBLISH)
+    assert "client     3073 cs3/0x2 s0      0 ms connect 1 " in run(capsys, PUBLISH)
     server = tmp_path / "s2c.bin"
     server.write_bytes(b"\x03" + bytes(3072))
     both = run(capsys, server, PUBLISH)
