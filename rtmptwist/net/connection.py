@@ -581,14 +581,14 @@ class ServerConnection(Protocol):
         self.registry.journal.note(
             kind,
             words,
-            connection=self.id,
-            peer=self.peer,
-            variant=self.variant,
-            vhost=application.host,
-            application=application.name,
-            stream=stream,
-            code=code,
-            turn=turn,
+            self.id,
+            self.peer,
+            self.variant,
+            application.host,
+            application.name,
+            stream,
+            code,
+            turn,
         )
 
     @property

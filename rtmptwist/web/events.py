@@ -44,7 +44,7 @@ GATHER: Final = 0.05
 "Seconds that events wait for others, so that a storm of them is not a storm of writes."
 
 PART: Final = 100
-"Events in one write: 1 ms of work, at most 120 KB."
+"Events in one write: 1.5 ms of work, at most 120 KB."
 
 LOOK: Final = 1.0
 "Seconds between two looks at all clients, and two statistics."

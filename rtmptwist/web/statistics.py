@@ -61,7 +61,7 @@ from rtmptwist.web.slices import in_slices
 from rtmptwist.web.views import WarningView, warning_views, when
 
 STREAMS: Final = 100
-"In one event: more than fit on a screen, in 60 KB and 8 ms of work."
+"In one event: more than fit on a screen, in 50 KB and 10 ms of work."
 
 
 class GlanceView(TypedDict):
