@@ -266,7 +266,7 @@ class Broadcast:
     def close(self) -> None:
         """Tell what there is to tell; all leave."""
         for client in tuple(self.clients):
-            if client.paused is None:
+            while self._behind(client):  # a few times: not all of a journal is kept
                 data, client.cursor = self._part(client.cursor, client.wanted)
                 client.write(data, client.told)
             client.end()
@@ -328,11 +328,9 @@ class Broadcast:
         return client.paused is None and client.cursor < self._journal.last
 
     def _part(self, cursor: int, wanted: Filter) -> tuple[bytes, int]:
-        """What comes after a place, and the place after that."""
+        """What comes after a place, which is something, and the place after that."""
         lost, events = self._journal.since(cursor)
         part = events[:PART]
-        if not part:  # before a goodbye
-            return b"", cursor
         told = [self._encode(event) for event in part if wanted.wants(event)]
         if lost:
             gap: GapView = {"missed": lost}

@@ -288,11 +288,13 @@ def test_the_end_of_the_server_is_told(manned: Manned, listen: Listen) -> None:
     listener, lazy = listen(), listen()
     listener.hear()
     lazy.stop_reading()
+    happen(manned, PART + 20)
     manned.stop()
     manned.site.pump()
     listener.hear()
-    assert listener.kinds[0] == "drain"
+    assert listener.kinds[PART + 20] == "drain"
     assert listener.kinds[-1] == "disconnect"
+    assert len(listener.kinds) == PART + 23
     assert listener.ended
     assert manned.whole.events.clients == {}
 
