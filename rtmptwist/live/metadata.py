@@ -13,15 +13,19 @@ from rtmptwist.wire.message import Message, MessageType
 _LIMITS: Final = AmfLimits(depth=4, values=256)
 "Encoders send some twenty values."
 
+_NAME: Final = b"\x02\x00\x0aonMetaData"
+
 
 def read_metadata(message: Message) -> Mapping[str, Value]:
     """The values of a data message; none if it is another one, or cannot be read."""
     body = message.payload[1:] if message.type == MessageType.DATA_AMF3 else message.payload
+    if not body.startswith(_NAME):  # of all that a publisher may have kept, one is worth the work
+        return {}
     try:
-        name, values, *_ = amf0.decode(body, _LIMITS)
+        _, values, *_ = amf0.decode(body, _LIMITS)
     except ValueError:  # AMF that is none, or a name without a value
         return {}
-    return values if name == "onMetaData" and isinstance(values, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def number(values: Mapping[str, Value], name: str) -> float:

@@ -61,7 +61,10 @@ _FLOWS: Final = 2.0
 
 
 _PAUSE: Final = 5.0
-"Seconds without a picture, in which there can be no key frame either."
+"""
+Seconds without a picture, in which there can be no key frame either; or without a look, which is as
+good as another beginning.
+"""
 
 _EVER: Final = -(1 << 62)
 
@@ -85,6 +88,7 @@ class Vitals:
         "_inlet",
         "_jumps",
         "_leads",
+        "_looked",
         "_low",
         "_points",
         "_rate",
@@ -103,7 +107,7 @@ class Vitals:
         self._inlet = inlet
         self._timeline = timeline
         self._settings = settings
-        self._since = now
+        self._since = self._looked = now
         self._start = self._first = inlet.window.head
         "Number of the first message, and of the next to be looked at."
 
@@ -134,6 +138,10 @@ class Vitals:
         window = self._inlet.window
         head, first = window.head, max(self._first, window.first, window.head - _RECENT)
         messages, self._first = head - self._first, head
+        if not 0 <= now - self._looked <= _PAUSE:  # somebody has set the clock
+            self._leads.clear()
+            self._points.clear()
+        self._looked = now
         newest, skew = _newest(window.since(first, head)) if messages else ({}, None)
         self._read_headers(now)
         jumped = self._look_for_jumps(newest, messages, now)
@@ -193,7 +201,7 @@ class Vitals:
         time, points = max(newest.values()), self._points
         step, usual = time - points[-1].time, points[-1].time - points[0].time
         expected = (points[-1].messages - points[0].messages) * step / max(usual, 1)
-        ahead = time / 1000 - now - max(self._leads, default=time)
+        ahead = time / 1000 - now - max(self._leads)
         if ahead > _LEAP and messages < expected / 2:
             self._see_jump(ahead)
             return True

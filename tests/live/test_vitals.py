@@ -150,6 +150,16 @@ def test_streams_differ(messages: Callable[[], Iterator[Message]]) -> None:
     assert air.signs == []
 
 
+@pytest.mark.parametrize("hour", [3600, -3600])
+def test_somebody_sets_the_clock(hour: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    air = Air()
+    air.play([*headers(framerate=25), *media(0, 20_000)])
+    sweep = air.stage.application.sweep
+    monkeypatch.setattr(air.stage.application, "sweep", lambda now: sweep(now + hour))
+    air.play(media(20_000, 40_000))
+    assert air.signs == []
+
+
 def test_a_publication_after_another_is_judged_by_itself() -> None:
     air = Air()
     air.play([*headers(framerate=25), *media(0, 20_000)])
