@@ -23,7 +23,7 @@ from rtmptwist.disk.threads import Lane
 from rtmptwist.live.interfaces import Format
 from rtmptwist.media.container import Container, Place, Point
 from rtmptwist.media.flv import VIDEO, FlvTag
-from rtmptwist.media.tag import video_tag
+from rtmptwist.media.tag import audio_tag, video_tag
 from rtmptwist.vod.source import FileSource
 from rtmptwist.wire.message import Message, MessageType
 
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What of a piece is wanted."""
+    """What of a piece is wanted, if not all of it."""
 
     after: int = -1
     "Milliseconds: later than that,"
@@ -59,6 +59,16 @@ class Cut(NamedTuple):
 WHOLE: Final = Cut()
 
 
+class Key(NamedTuple):
+    """What is equal in equal pieces."""
+
+    film: object
+    place: Place
+    form: Format
+    origin: int
+    "Milliseconds: what is at that time gets a timestamp of 0."
+
+
 class Store:
     """Pieces of all files, as there is room for them: first go those that nobody needed lately."""
 
@@ -66,19 +76,17 @@ class Store:
         """`room` in bytes."""
         self.room = room
         self.size = 0
-        self._pieces: OrderedDict[tuple[object, Place, Format], Piece] = OrderedDict()
+        self._pieces: OrderedDict[Key, Piece] = OrderedDict()
 
-    def get(self, film: object, place: Place, form: Format) -> Piece | None:
+    def get(self, key: Key) -> Piece | None:
         """A piece, if it is still there."""
-        key = (film, place, form)
         piece = self._pieces.get(key)
         if piece is not None:
             self._pieces.move_to_end(key)
         return piece
 
-    def put(self, film: object, place: Place, form: Format, piece: Piece) -> None:
+    def put(self, key: Key, piece: Piece) -> None:
         """Keep a piece."""
-        key = (film, place, form)
         before = self._pieces.pop(key, None)
         self._pieces[key] = piece
         self.size += len(piece.data) - (len(before.data) if before is not None else 0)
@@ -88,7 +96,7 @@ class Store:
 
     def drop(self, film: object) -> None:
         """Keep nothing of a file."""
-        for key in [key for key in self._pieces if key[0] is film]:
+        for key in [key for key in self._pieces if key.film is film]:
             self.size -= len(self._pieces.pop(key).data)
 
 
@@ -109,7 +117,7 @@ class OpenFilm:
         self._lane = lane
         self._store = store
         self._unused = unused
-        self._reading: dict[tuple[Place, Format], list[Deferred[Piece]]] = {}
+        self._reading: dict[Key, list[Deferred[Piece]]] = {}
         "What is being read, and who waits for it."
         self.duration = container.duration
         self.metadata = _metadata(container)
@@ -130,28 +138,31 @@ class OpenFilm:
         """Where to begin, to play from a time on."""
         return self._lane.call(partial(self._container.seek, time))
 
-    def kept(self, place: Place, form: Format) -> Piece | None:
+    def kept(self, place: Place, form: Format, origin: int = 0) -> Piece | None:
         """A piece that was read already."""
-        return self._store.get(self, place, form)
+        return self._store.get(Key(self, place, form, origin))
 
-    def read(self, place: Place, form: Format, cut: Cut = WHOLE) -> Deferred[Piece]:
+    def read(
+        self, place: Place, form: Format, cut: Cut = WHOLE, origin: int = 0
+    ) -> Deferred[Piece]:
         """A piece; whole ones are kept."""
         if cut != WHOLE:
-            return self._lane.call(partial(_cut, self._container, place, form, cut))
+            return self._lane.call(partial(_cut, self._container, place, form, cut, origin))
+        key = Key(self, place, form, origin)
         piece: Deferred[Piece] = Deferred()
-        waiting = self._reading.get((place, form))
+        waiting = self._reading.get(key)
         if waiting is not None:
             waiting.append(piece)
         else:
-            self._reading[place, form] = [piece]
-            read = self._lane.call(partial(_whole, self._container, place, form))
-            read.addBoth(self._have, place, form)
+            self._reading[key] = [piece]
+            read = self._lane.call(partial(_whole, self._container, place, form, origin))
+            read.addBoth(self._have, key)
         return piece
 
-    def _have(self, piece: Piece | Failure, place: Place, form: Format) -> None:
-        waiting = self._reading.pop((place, form))
+    def _have(self, piece: Piece | Failure, key: Key) -> None:
+        waiting = self._reading.pop(key)
         if isinstance(piece, Piece) and not piece.last:  # a file may grow
-            self._store.put(self, place, form, piece)
+            self._store.put(key, piece)
         for deferred in waiting:
             deferred.callback(piece)
 
@@ -174,21 +185,30 @@ def _metadata(container: Container) -> Message | None:
     return Message(MessageType.DATA, 0, 0, payload)
 
 
-def messages(tags: Iterable[FlvTag]) -> list[Message]:
-    """As they are sent."""
-    return [Message(tag.type, tag.timestamp, 0, tag.payload) for tag in tags]
+def messages(tags: Iterable[FlvTag], origin: int = 0) -> list[Message]:
+    """
+    As they are sent.
+
+    Of what is before the origin, only what the decoder needs: pictures, which nobody sees.
+    """
+    found = []
+    for tag in tags:
+        time = tag.timestamp - origin
+        if time >= 0 or tag.type == VIDEO or audio_tag(tag.payload).header:
+            found.append(Message(tag.type, max(0, time), 0, tag.payload))
+    return found
 
 
-def _whole(container: Container, place: Place, form: Format) -> Piece:
+def _whole(container: Container, place: Place, form: Format, origin: int) -> Piece:
     """In a thread: read and encode."""
     tags, following = container.read(place)
     if not tags:
         return Piece(b"", 0, 0, place, last=True)
-    data = form.encode(messages(tags))
+    data = form.encode(messages(tags, origin))
     return Piece(data, tags[0].timestamp, max(tag.timestamp for tag in tags), following)
 
 
-def _cut(container: Container, place: Place, form: Format, cut: Cut) -> Piece:
+def _cut(container: Container, place: Place, form: Format, cut: Cut, origin: int) -> Piece:
     """In a thread: read what is wanted, wherever it begins."""
     for _ in range(SEARCH):
         tags, following = container.read(place)
@@ -203,7 +223,7 @@ def _cut(container: Container, place: Place, form: Format, cut: Cut) -> Piece:
             wanted = wanted[: _first_picture(wanted)]
         if wanted:
             end = max(tag.timestamp for tag in tags)
-            return Piece(form.encode(messages(wanted)), wanted[0].timestamp, end, following)
+            return Piece(form.encode(messages(wanted, origin)), wanted[0].timestamp, end, following)
         place = following
     else:
         return Piece(b"", tags[0].timestamp, tags[-1].timestamp, place)  # a long way to go

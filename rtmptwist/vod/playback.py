@@ -67,6 +67,7 @@ class FilePlayback:
         "_viewer",
         "_waiting",
         "_writer",
+        "_zero",
         "tick",
     )
 
@@ -94,7 +95,11 @@ class FilePlayback:
         self._viewer = viewer
         self._pacer = pacer
         self._closed = closed
-        self._start = start = min(start, LATEST)
+        self._start = self._zero = start = min(start, LATEST)
+        """
+        The time that is told as 0. librtmp adds the start that it asked for to what it is told, and
+        knows by its 0 the key frame from which it resumes; after a seek all expect the file's own.
+        """
         self._until = start + duration if duration else None
         self._picture = duration == 0
         "It ends with the first picture."
@@ -140,6 +145,7 @@ class FilePlayback:
         if self._state is not State.PAUSED:
             return
         self._state = State.PLAYING
+        time += self._zero
         if self._place is not None and time >= self._at:
             self._head.start(self._at, self._pacer.seconds())
             self._turn()
@@ -154,6 +160,7 @@ class FilePlayback:
             return
         if self._state is not State.PAUSED:
             self._state = State.PLAYING
+        self._zero = 0
         self._go(max(0, min(time, self._film.duration or LATEST)))
 
     def receive(self, *, audio: bool | None = None, video: bool | None = None) -> None:
@@ -210,7 +217,7 @@ class FilePlayback:
         if self._after < 0:
             self._origin = point.time
             if point.headers:
-                self._write(self._form.encode(messages(point.headers)))
+                self._write(self._form.encode(messages(point.headers, self._zero)))
         self._head.start(max(time, point.time), self._pacer.seconds())
         if self._state is State.PAUSED:
             self._read(Cut(picture=True))
@@ -265,7 +272,7 @@ class FilePlayback:
             if self._picture or self._after >= 0:
                 self._read(Cut(self._after, self._until, self._picture))
                 return
-            piece = self._film.kept(self._place, self._form)
+            piece = self._film.kept(self._place, self._form, self._zero)
             if piece is None:
                 self._read(WHOLE)
             elif self._fits(piece):
@@ -279,7 +286,8 @@ class FilePlayback:
         return False
 
     def _read(self, cut: Cut) -> None:
-        self._ask(self._film.read(self._place, self._form, cut), partial(self._have, cut))
+        piece = self._film.read(self._place, self._form, cut, self._zero)
+        self._ask(piece, partial(self._have, cut))
 
     def _have(self, cut: Cut, piece: Piece) -> None:
         if piece.last:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rtmptwist.media.flvindex import walk
 from tests.media.samples import facts
+from tests.media.test_flvindex import reading
 from tests.support.programs import (
     SAMPLES,
     Packet,
@@ -161,17 +163,29 @@ def test_ffmpeg_seeks(site: Site, folder: Path, started: Programs, variant: str)
 
 @pytest.mark.parametrize("variant", ["rtmp", "rtmpt"])
 def test_rtmpdump_from_an_offset(site: Site, folder: Path, started: Programs, variant: str) -> None:
-    """It wants `play name 3000 2000`, and adds the three seconds to what we say."""
+    """It says `play name 3000 2000`, and adds the three seconds to what it is told."""
     file = started.file("flv")
     command = ("-q", "-r", url(site, variant, f"live/{SAMPLE}"), "--start", "3", "--stop", "5")
     run = started.start(program("rtmpdump"), *command, "-o", file)
     assert run.wait() in (0, 2), run.words()
-    got = by_stream(packets(ffmpeg9(), file))
-    shifted = {
-        stream: [(str(int(dts) - 3000), str(int(pts) - 3000), *rest) for dts, pts, *rest in theirs]
-        for stream, theirs in got.items()
-    }
-    assert shifted == from_time(of_file(folder, SAMPLE), 2000, 5000)
+    got, wanted = by_stream(packets(ffmpeg9(), file)), of_file(folder, SAMPLE)
+    # the decoder needs what was before, which has no time
+    assert from_time(got, 3001) == from_time(wanted, 3001, 5000)
+    before = [packet[2:] for packet in from_time(wanted, 2000, 3001)["0"]]
+    assert [packet[2:] for packet in got["0"]][: len(before)] == before
+
+
+def test_rtmpdump_resumes(site: Site, folder: Path, started: Programs) -> None:
+    """What was cut off is fetched from the last key frame on, which must be the same again."""
+    whole, cut = started.file("flv"), started.file("flv")
+    command = (program("rtmpdump"), "-q", "-r", site.url(f"live/{SAMPLE}"), "-o")
+    assert started.start(*command, whole).wait() == 0
+    data = whole.read_bytes()
+    ends = [place.end for place in walk(reading(data), len(data))]
+    cut.write_bytes(data[: ends[len(ends) * 2 // 3]])
+    run = started.start(*command, cut, "--resume")
+    assert run.wait() == 0, run.words()
+    assert packets(ffmpeg9(), cut) == packets(ffmpeg9(), whole)
 
 
 def test_ffmpeg_hears_the_length(site: Site, started: Programs) -> None:
