@@ -22,7 +22,7 @@ SPAN: Final = 1000
 "Milliseconds, at whose multiples blocks end."
 
 Place: TypeAlias = Hashable
-"Where reading goes on. What it is made of is its container's own affair."
+"Where reading goes on; never None. What it is made of is its container's own affair."
 
 
 class Source(Protocol):
@@ -34,9 +34,6 @@ class Source(Protocol):
     @property
     def size(self) -> int:
         """Bytes that it has now. It may grow or shrink."""
-
-    def fileno(self) -> int:
-        """Its number, for libraries that read by themselves; `read` does not move its position."""
 
 
 class Point(NamedTuple):

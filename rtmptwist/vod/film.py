@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rtmptwist.amf import amf0
@@ -24,6 +25,7 @@ from rtmptwist.live.interfaces import Format
 from rtmptwist.media.container import Container, Place, Point
 from rtmptwist.media.flv import VIDEO, FlvTag
 from rtmptwist.media.tag import audio_tag, video_tag
+from rtmptwist.vod.pacer import SLICE
 from rtmptwist.vod.source import FileSource
 from rtmptwist.wire.message import Message, MessageType
 
@@ -109,6 +111,7 @@ class OpenFilm:
         container: Container,
         lane: Lane,
         store: Store,
+        clock: IReactorTime,
         unused: Callable[[OpenFilm], None],
     ) -> None:
         """It is told to `unused` when nobody holds it any more, and may then be closed."""
@@ -116,6 +119,7 @@ class OpenFilm:
         self._container = container
         self._lane = lane
         self._store = store
+        self._clock = clock
         self._unused = unused
         self._reading: dict[Key, list[Deferred[Piece]]] = {}
         "What is being read, and who waits for it."
@@ -163,8 +167,14 @@ class OpenFilm:
         waiting = self._reading.pop(key)
         if isinstance(piece, Piece) and not piece.last:  # a file may grow
             self._store.put(key, piece)
-        for deferred in waiting:
+        self._deliver(waiting, piece)
+
+    def _deliver(self, waiting: list[Deferred[Piece]], piece: Piece | Failure) -> None:
+        """To some in each turn of the reactor."""
+        for deferred in waiting[:SLICE]:
             deferred.callback(piece)
+        if len(waiting) > SLICE:
+            self._clock.callLater(0, self._deliver, waiting[SLICE:], piece)
 
     def close(self) -> None:
         """Nobody will need it."""

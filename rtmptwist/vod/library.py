@@ -103,7 +103,8 @@ class Library:
             for made in self._opening.pop(identity):
                 made.errback(failure)
             raise
-        film = OpenFilm(source, container, lane, self.store, partial(self._unused, identity))
+        unused = partial(self._unused, identity)
+        film = OpenFilm(source, container, lane, self.store, self._clock, unused)
         self._films[identity] = film
         film.hold()
         for made in self._opening.pop(identity):

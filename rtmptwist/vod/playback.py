@@ -54,13 +54,13 @@ class FilePlayback:
         "_film",
         "_first",
         "_form",
+        "_goal",
         "_head",
         "_origin",
         "_pacer",
         "_picture",
         "_place",
         "_sent",
-        "_start",
         "_state",
         "_ticket",
         "_until",
@@ -95,7 +95,7 @@ class FilePlayback:
         self._viewer = viewer
         self._pacer = pacer
         self._closed = closed
-        self._start = self._zero = start = min(start, LATEST)
+        self._zero = start = min(start, LATEST)
         """
         The time that is told as 0. librtmp adds the start that it asked for to what it is told, and
         knows by its 0 the key frame from which it resumes; after a seek all expect the file's own.
@@ -105,8 +105,10 @@ class FilePlayback:
         "It ends with the first picture."
         self._state = State.NEW
         self._head = Playhead(ahead)
+        self._goal = start, -1
+        "Where it was to go last, as `_go` has it."
         self._place: Place = None
-        "What is sent next,"
+        "What is sent next; None: it is on its way there,"
         self._at = start
         "and its time, about: what was sent ends there."
         self._after = -1
@@ -130,13 +132,13 @@ class FilePlayback:
             self._state = State.PLAYING
             if self._film.metadata is not None:
                 self._write(self._form.encode([self._film.metadata]))
-            self._go(self._start)
+            self._go(*self._goal)
         else:
             self._turn()
 
     def pause(self) -> None:
         """As `Playback`."""
-        if self._state in (State.NEW, State.PLAYING):
+        if self._state is State.PLAYING:
             self._state = State.PAUSED
             self._stop()
 
@@ -146,17 +148,19 @@ class FilePlayback:
             return
         self._state = State.PLAYING
         time += self._zero
-        if self._place is not None and time >= self._at:
+        if self._place is None:  # it was on its way when it was paused
+            self._go(*self._goal)
+        elif time >= self._at:
             self._head.start(self._at, self._pacer.seconds())
             self._turn()
         elif time > self._origin:
-            self._go(min(time, LATEST), after=time)
+            self._go(time, time)
         else:
             self._go(self._origin)
 
     def seek(self, time: int) -> None:
         """As `Playback`."""
-        if self._state is State.CLOSED:
+        if self._state in (State.NEW, State.CLOSED):
             return
         if self._state is not State.PAUSED:
             self._state = State.PLAYING
@@ -209,7 +213,8 @@ class FilePlayback:
         `after`: the viewer has all up to there, and needs nothing of that again.
         """
         self._stop()
-        self._after = after
+        self._goal = time, after
+        self._place, self._after = None, after
         self._ask(self._film.find(time), partial(self._found, time))
 
     def _found(self, time: int, point: Point) -> None:

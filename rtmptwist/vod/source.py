@@ -32,10 +32,6 @@ class FileSource:
         """As `Source`."""
         return os.fstat(self._number).st_size
 
-    def fileno(self) -> int:
-        """As `Source`."""
-        return self._number
-
     @property
     def identity(self) -> Identity:
         """As it is now."""

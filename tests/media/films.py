@@ -34,10 +34,6 @@ class Film:
         """As `Source`."""
         return len(self.data)
 
-    def fileno(self) -> int:
-        """As `Source`; not needed."""
-        raise AssertionError("nobody needs it")
-
 
 def what(tag: FlvTag) -> Tag:
     """What a tag of sound or pictures carries."""

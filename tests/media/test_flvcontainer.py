@@ -36,9 +36,6 @@ class Memory:
     def size(self) -> int:
         return self.file.getbuffer().nbytes
 
-    def fileno(self) -> int:
-        raise AssertionError("nobody needs it")
-
 
 def container(data: bytes) -> FlvContainer:
     return FlvContainer(Memory(data))

@@ -1,0 +1,227 @@
+"""Which files are open, and what is kept of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from twisted.internet.defer import CancelledError
+
+from rtmptwist.amf.values import Value
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.vod.film import Key, OpenFilm, Piece, Store
+from rtmptwist.vod.library import LINGER
+from rtmptwist.wire.status import StatusCode
+from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
+from tests.support.logs import Logs
+from tests.vod.cinema import Cinema
+
+FILE = HEAD + META + AAC + AVC + gops(20)
+
+
+@pytest.fixture
+def cinema(tmp_path: Path) -> Cinema:
+    """With a film of twenty seconds."""
+    (tmp_path / "show.flv").write_bytes(FILE)
+    return Cinema(tmp_path)
+
+
+def refusal(cinema: Cinema, name: str) -> Refused:
+    """Why a file cannot be opened."""
+    found: list[Any] = []
+    cinema.films.open(name, "", "").addErrback(lambda failure: found.append(failure.value))
+    cinema.disk.pump()
+    (error,) = found
+    assert isinstance(error, Refused)
+    return error
+
+
+def test_a_file_is_open_once_for_all(cinema: Cinema) -> None:
+    found: list[object] = []
+    for _ in range(5):
+        cinema.films.open("show", "", "").addCallback(found.append)
+    cinema.disk.pump()
+    assert len(found) == 5
+    assert {*found, cinema.film()} == {found[0]}
+    film = found[0]
+    assert isinstance(film, OpenFilm)
+    assert (film.holders, film.duration) == (6, 19_950)
+
+
+def test_a_file_that_was_replaced_is_another_one(cinema: Cinema, tmp_path: Path) -> None:
+    old = cinema.film()
+    (tmp_path / "new").write_bytes(HEAD + AVC + gops(3))
+    (tmp_path / "new").replace(tmp_path / "show.flv")
+    new = cinema.film()
+    assert (old.duration, new.duration) == (19_950, 2950)
+
+
+def test_what_nobody_holds_stays_open_for_a_while(cinema: Cinema) -> None:
+    film = cinema.film()
+    film.release()
+    cinema.run(LINGER - 0.1)
+    assert cinema.film() is film
+    cinema.run(LINGER)
+    assert cinema.library._films
+    film.release()
+    cinema.run(LINGER + 0.1)
+    assert not cinema.library._films
+    assert cinema.film() is not film
+
+
+def test_at_the_end_all_is_closed(cinema: Cinema) -> None:
+    held, left = cinema.film(), cinema.film()
+    left.release()
+    (cinema.films._folder.root / "two.flv").write_bytes(FILE)
+    cinema.film("two").release()
+    cinema.library.close()
+    assert list(cinema.library._films.values()) == [held]
+    held.release()
+    assert not cinema.library._films
+    cinema.disk.pump()
+    assert not cinema.library._closing
+
+
+def test_who_left_before_it_was_open_holds_nothing(cinema: Cinema) -> None:
+    opening = cinema.films.open("show", "", "")
+    errors: list[Any] = []
+    opening.addErrback(lambda failure: errors.append(failure.value))
+    opening.cancel()
+    cinema.disk.pump()
+    missing = cinema.films.open("none", "", "")
+    missing.addErrback(lambda failure: errors.append(failure.value))
+    missing.cancel()
+    cinema.disk.pump()
+    assert [type(error) for error in errors] == [CancelledError, CancelledError]
+    (film,) = cinema.library._films.values()
+    assert film.holders == 0
+    cinema.run(LINGER + 0.1)
+    assert not cinema.library._films
+
+
+def test_what_cannot_be_played_is_told_to_all_who_asked(cinema: Cinema, tmp_path: Path) -> None:
+    (tmp_path / "bad.flv").write_bytes(b"nothing of the kind")
+    errors: list[Any] = []
+    for _ in range(2):
+        cinema.films.open("bad", "", "").addErrback(lambda failure: errors.append(failure.value))
+    cinema.disk.pump()
+    assert [error.status.code for error in errors] == [StatusCode.PLAY_FILE_STRUCTURE_INVALID] * 2
+    assert "bad cannot be played: b'noth'" in errors[0].status.description
+    assert refusal(cinema, "bad").status.level == "error"
+
+
+def test_what_is_no_file_is_not_there(cinema: Cinema, tmp_path: Path) -> None:
+    (tmp_path / "folder.flv").mkdir()
+    (tmp_path / "link.flv").symlink_to("show.flv")
+    (tmp_path / "away").symlink_to("/etc")
+    os.mkfifo(tmp_path / "pipe.flv")
+    for name in ("none", "folder", "link", "pipe", "show.flv/x", "away/passwd", "none/x"):
+        assert refusal(cinema, name).status.code is StatusCode.PLAY_STREAM_NOT_FOUND
+
+
+def test_what_may_not_be_read_is_told_to_operators(
+    cinema: Cinema, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cinema.films._folder, "open", forbidden)
+    assert refusal(cinema, "show").status.description == "There is no show."
+    assert logs.about("a file cannot be opened: Permission denied")
+
+
+def test_a_bug_stays_one(cinema: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cinema.films._folder, "open", broken)
+    found: list[Any] = []
+    cinema.films.open("show", "", "").addErrback(lambda failure: found.append(failure.value))
+    cinema.disk.pump()
+    assert isinstance(found[0], ZeroDivisionError)
+
+
+def test_a_file_is_read_once_for_all_viewers(
+    cinema: Cinema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = cinema.film()
+    reads: list[object] = []
+    read = film._container.read
+
+    def counting(place: object, *rest: Any) -> Any:
+        reads.append(place)
+        return read(place, *rest)
+
+    monkeypatch.setattr(film._container, "read", counting)
+    together = [cinema.guest() for _ in range(20)]
+    cinema.run()
+    later = cinema.guest()
+    cinema.run()
+    # the end is not kept, for a file may grow: the twenty found it together, the last by itself
+    assert len(reads) == len(set(reads)) + 1
+    whole = together[0].media
+    assert len(whole) == 602
+    assert all(guest.media == whole for guest in [*together[1:], later])
+    assert not cinema.library._opening
+    assert cinema.films.viewers == 21
+    size = cinema.films.bytes_out
+    for guest in together:
+        guest.playback.close()
+    assert cinema.films.bytes_out == size
+    assert cinema.films.viewers == 1
+
+
+def test_a_folder_may_be_changed_under_those_who_watch(cinema: Cinema, tmp_path: Path) -> None:
+    guest = cinema.guest(ahead=1000)
+    cinema.run()
+    other = tmp_path / "other"
+    other.mkdir()
+    cinema.films.serve(other, 60.0, public=False)
+    assert refusal(cinema, "show").status.code is StatusCode.PLAY_STREAM_NOT_FOUND
+    cinema.run(25)
+    assert guest.ends == [""]
+
+
+class Silent:
+    """A container that tells what cannot be written."""
+
+    duration = 0
+
+    metadata: ClassVar[dict[str, Value]] = {"it": {"x" * 70_000: 1.0}}
+
+
+def test_metadata_that_cannot_be_written_are_not_told(cinema: Cinema) -> None:
+    source: Any = None
+    container: Any = Silent()
+    lane = cinema.disk.lane(lambda _: None)
+    film = OpenFilm(source, container, lane, cinema.library.store, cinema.clock, lambda _: None)
+    assert film.metadata is None
+
+
+def key(place: int, film: object = None) -> Key:
+    return Key(film, place, RtmpFormat(128), 0)
+
+
+def piece(size: int) -> Piece:
+    return Piece(bytes(size), 0, 0, 0)
+
+
+def test_there_is_room_for_what_was_needed_last() -> None:
+    store = Store(100)
+    store.put(key(1), piece(40))
+    store.put(key(2), piece(40))
+    assert store.get(key(1)) is not None
+    store.put(key(3), piece(40))
+    assert [store.get(key(n)) is not None for n in (1, 2, 3)] == [True, False, True]
+    store.put(key(3), piece(50))
+    assert store.size == 90
+    store.put(key(4), piece(200))
+    assert (store.size, store.get(key(4))) == (0, None)
+    film = object()
+    store.put(key(5, film), piece(10))
+    store.put(key(6), piece(20))
+    store.drop(film)
+    assert store.size == 20
