@@ -6,6 +6,7 @@ many logs. Both go where twistd would have written.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -169,8 +170,12 @@ def observing(file: TextIO | LogFile, form: Form) -> ILogObserver:
 
 
 def _is_noise(event: LogEvent) -> bool:
-    """Twisted tells by which factory a port is served: our own line has said what is there."""
-    return event.get("eventType") == "start" or event.get("log_format") in _FACTORIES
+    """Twisted tells by which factory a port is served: our own lines say what is there."""
+    words = event.get("log_format")
+    if words == "{log_text}":  # of Twisted's older parts
+        return bool(_PORT.fullmatch(str(event.get("log_text"))))
+    return words in _FACTORIES
 
 
 _FACTORIES: Final = ("Starting factory {factory!r}", "Stopping factory {factory!r}")
+_PORT: Final = re.compile(r"\w+ starting on \S+|\((?:\w+ )?Port \S+ Closed\)")

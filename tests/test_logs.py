@@ -142,7 +142,8 @@ def test_the_factories_of_ports_are_no_news() -> None:
     file = io.StringIO()
     write = observing(file, text_of)
     factory = Factory.forProtocol(Protocol)
-    write(event("{log_text}", eventType="start", log_text="Entrance starting on 1935"))
+    for words in ("Entrance starting on 1935", "(TCP Port 1935 Closed)", "(Port '/run/x' Closed)"):
+        write(event("{log_text}", log_text=words, log_system="-"))
     write(event("Starting factory {factory!r}", factory=factory))
     write(event("Stopping factory {factory!r}", factory=factory))
     write(event("news"))

@@ -536,8 +536,8 @@ def test_outlets_hold_for_what_is_published_from_now_on(
 
     disk.pump()
     publish("one")
-    assert house.refused(LISTENERS + APP + "outlets = record:c.mp4") == [
-        "[app live] outlets: record:c.mp4: 'c.mp4' (expected a path that ends in .flv)"
+    assert house.refused(LISTENERS + APP + "outlets = record:c.mkv") == [
+        "[app live] outlets: record:c.mkv: 'c.mkv' (expected a path that ends in .flv or .mp4)"
     ]
     text = "outlets = record:b.flv\n    record:c.flv\n[limits]\ndisk_waiting = 9M\n"
     assert house.reload(LISTENERS + APP + text) == ["[limits] disk_waiting", "[app live] outlets"]

@@ -750,7 +750,7 @@ def test_what_is_wrong_with_outlets(tmp_path: Path, look: Any) -> None:
     path = tmp_path / "site.ini"
     path.write_text(
         RECORDED
-        + "outlets = record:rec/{name}.mp4\n    recrod:x\n    record:{name}.flv\n"
+        + "outlets = record:rec/{name}.mkv\n    recrod:x\n    record:{name}.flv\n"
         + "[vhost a.example / app live]\noutlets = record:x.flv:keep=1\n"
     )
     with pytest.raises(SiteError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,13 +16,15 @@ from rtmptwist.media.tag import video_tag
 from rtmptwist.net.client import connect
 from rtmptwist.net.netstream import Refusal
 from tests.interop.test_operation import ADMIN, Desk
-from tests.support.guests import reactor, visiting
+from tests.support.guests import eventually, reactor, visiting
+from tests.support.live import gop, headers
 from tests.support.programs import (
     PATIENCE,
     SAMPLES,
     Programs,
     Site,
     ffmpeg9,
+    free_port,
     packets,
     player,
     program,
@@ -29,6 +32,7 @@ from tests.support.programs import (
     publisher,
     serve,
 )
+from tests.support.proxies import recipe
 from tests.support.reactor import reactor_test
 from tests.support.recordings import tags_of
 from tests.support.trickle import trickle
@@ -78,6 +82,12 @@ def ready(site: Site) -> int:
     except urllib.error.HTTPError as error:
         return error.code
     return 200
+
+
+def listening(port: int) -> bool:
+    """Whether anybody does."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def refused(started: Programs, *command: str | Path) -> str:
@@ -197,3 +207,35 @@ async def test_who_is_sent_elsewhere_says_so(film: Path, content: bytes, tmp_pat
                 source.finish()
                 assert sender.wait() != 0
         assert "Traceback" not in site.log()
+
+
+@reactor_test
+async def test_a_load_balancer_sends_newcomers_to_the_other_server() -> None:
+    """HAProxy, as README says; only that it looks ten times as often."""
+    health = ADMIN.replace("api = loopback\n", "")
+    with programs() as started:
+        servers = [serve(started, listeners=f"drain = 50s\n{LISTENER}{health}") for _ in range(2)]
+        config, port = recipe("haproxy", "/readyz"), free_port()
+        config = config.replace("bind :1935", f"bind 127.0.0.1:{port}")
+        config = config.replace("inter 2s", "inter 200ms")
+        for number, site in enumerate(servers, 1):
+            there = f"127.0.0.1:{site.ports['main']} check port {site.ports['admin']}"
+            config = config.replace(f"10.0.0.{number}:1935 check port 8080", there)
+        file = started.file("cfg")
+        file.write_text(config)
+        balancer = started.start(program("haproxy"), "-db", "-f", file)
+        async with visiting(f"rtmp://127.0.0.1:{port}") as guests:
+            await eventually(lambda: listening(port))
+            publisher = await guests.publish()
+            first, second = sorted(servers, key=lambda site: "publishes" not in site.log())
+            assert ready(first) == 200  # as the balancer does, sooner or later
+            first.run.process.send_signal(signal.SIGTERM)
+            first.wait_for("nothing is cut for 16.7 s")
+            await eventually(lambda: "is DOWN" in balancer.words())
+            for number in range(1, 4):
+                await guests.play(f"other{number}")
+                second.wait_for(f"plays live/other{number}")
+            await publisher.feed(*headers(), *gop(0))
+            assert not publisher.gone
+            first.run.process.send_signal(signal.SIGTERM)
+            assert first.run.wait(20) == 0

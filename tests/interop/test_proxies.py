@@ -86,7 +86,7 @@ def front(started: Programs, kind: str, upstream: int) -> int:
         return nginx(started, upstream, NGINX_AS_IT_COMES)[1]
     if kind == "nginx":
         return nginx(started, upstream, recipe("nginx"), source=PROXY)[1]
-    config = recipe("haproxy")
+    config = recipe("haproxy", "send-proxy")
     if kind == CLOSING:
         config = config.replace("mode http\n", "mode http\n    option http-server-close\n")
     return haproxy(started, {"tunnels": upstream}, config, source=PROXY)[1]["web"]
@@ -149,7 +149,7 @@ def test_who_says_to_be_another_is_not_believed(
 
 def test_librtmp_needs_the_spelling(started: Programs, site: Site, path: str) -> None:
     """HAProxy writes all names of headers in small letters unless it is told not to."""
-    config = recipe("haproxy").replace("option h1-case-adjust-bogus-client", "")
+    config = recipe("haproxy", "send-proxy").replace("option h1-case-adjust-bogus-client", "")
     _, ports = haproxy(started, {"tunnels": site.ports["main"]}, config)
     watcher = watch(started, RTMPDUMP, f"rtmpt://127.0.0.1:{ports['web']}/{path}")
     assert watcher.run.wait() != 0
@@ -174,7 +174,7 @@ def test_clients_passed_on_by_haproxy(
     started: Programs, site: Site, path: str, version: str, variant: str
 ) -> None:
     upstream = site.ports["secure" if variant == "rtmps" else "passed"]
-    config = recipe("haproxy").replace("send-proxy-v2", version)
+    config = recipe("haproxy", "send-proxy").replace("send-proxy-v2", version)
     _, ports = haproxy(started, {"rtmp": upstream}, config, source=PROXY)
     url = f"{variant}://127.0.0.1:{ports['rtmp']}/{path}"
     watcher = watch(started, FFMPEG9, url)
@@ -186,7 +186,7 @@ def test_clients_passed_on_by_haproxy(
 
 
 def test_a_proxy_that_does_not_say_for_whom_it_comes(started: Programs, site: Site) -> None:
-    config = recipe("haproxy").replace("send-proxy-v2", "")
+    config = recipe("haproxy", "send-proxy").replace("send-proxy-v2", "")
     _, ports = haproxy(started, {"rtmp": site.ports["passed"]}, config, source=PROXY)
     sending = started.start(
         *publisher(ffmpeg9(), SAMPLE, f"rtmp://127.0.0.1:{ports['rtmp']}/live/x")

@@ -40,11 +40,12 @@ http {{
 """
 
 
-def recipe(language: str) -> str:
-    """The code of a language in README; there is one piece for each proxy."""
-    (code,) = re.findall(
+def recipe(language: str, about: str = "") -> str:
+    """The code of a language in README, in the one piece of it that mentions something."""
+    pieces = re.findall(
         rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL
     )
+    (code,) = (piece for piece in pieces if about in piece)
     return str(code)
 
 
