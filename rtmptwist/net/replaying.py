@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
+from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Playback
 from rtmptwist.wire.events import Play
@@ -231,4 +232,5 @@ class Replaying:
             seconds=seconds,
             size=size,
         )
+        connection.note(EventKind.STOP, reason, self.application, self.name)
         self._grant.end(Usage(reason, seconds, size))

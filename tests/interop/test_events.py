@@ -11,6 +11,7 @@ import pytest
 from tests.interop.test_operation import ADMIN, Desk, forever
 from tests.support.eventstreams import Reader, Told
 from tests.support.programs import (
+    AT_ONCE,
     LISTENER,
     PATIENCE,
     Programs,
@@ -59,7 +60,8 @@ def kinds(events: list[Told]) -> list[tuple[str, int]]:
 
 
 def test_a_publisher_a_viewer_and_a_kick(started: Programs) -> None:
-    site = serve(started, listeners=LISTENER + ADMIN)
+    recorded = f"outlets = record:{started.folder()}/{{name}}.flv\n"
+    site = serve(started, AT_ONCE + recorded, LISTENER + ADMIN)
     desk = Desk(site)
     curl = Curl(started, site, "?kinds=connect,disconnect,publish,unpublish,play,stop").ready()
     glances = Curl(started, site, "?statistics=true&kinds=record").ready()
@@ -94,7 +96,8 @@ def test_a_publisher_a_viewer_and_a_kick(started: Programs) -> None:
     # who comes back reads what happened meanwhile, and nothing twice
     desk.api("connections/1/kick", {"reason": "You too."})
     site.wait_for("left: You too")
-    again = Curl(started, site, "", "-H", f"Last-Event-ID: {events[3].number}")
+    query = "?kinds=stop,disconnect,unpublish,drain"
+    again = Curl(started, site, query, "-H", f"Last-Event-ID: {events[3].number}")
     rest = again.until(lambda events: len(events) >= 4)
     assert kinds(rest[:4]) == [
         ("stop", 2),
@@ -102,6 +105,9 @@ def test_a_publisher_a_viewer_and_a_kick(started: Programs) -> None:
         ("unpublish", 1),
         ("disconnect", 1),
     ]
+    records = glances.until(lambda told: [e for e in told if e.data.get("turn") == "end"])
+    turns = [each.data["turn"] for each in records if each.kind == "record"]
+    assert turns == ["start", "segment", "end"]
     assert site.run.stop() == 0
     assert again.run.wait() == 0
     assert again.events[-1].kind == "drain"

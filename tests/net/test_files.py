@@ -97,6 +97,23 @@ async def test_a_file_from_its_beginning_to_its_end(folder: Path, scheme: str) -
 
 
 @reactor_test
+async def test_operators_hear_of_it_as_of_what_is_live(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host)
+        await whole(viewer)
+        await viewer.leave()
+        await eventually(lambda: not host.connections)
+        journal = host.registry.journal
+        _, events = journal.since(journal.begin)
+        assert [(event.kind.value, event.stream) for event in events] == [
+            ("connect", ""),
+            ("play", "show"),
+            ("stop", "show"),
+            ("disconnect", ""),
+        ]
+
+
+@reactor_test
 async def test_from_an_offset_for_a_while(folder: Path) -> None:
     async with serving(vod(folder)) as host:
         viewer = await watch(host, "flv:show", 3.5, 2.0)
