@@ -484,3 +484,23 @@ def test_redacting_is_idempotent(text: str, key: bool) -> None:
 
 def test_targets_are_values() -> None:
     assert parse_connect("live", None) == ConnectTarget("", "live")
+
+
+def test_who_says_the_same_shares_what_it_means() -> None:
+    """Thousands of viewers keep one target between them."""
+    first, second = (parse_connect("live", "rtmp://shared.example/live") for _ in range(2))
+    assert first is second
+    assert first == ConnectTarget("shared.example", "live")
+
+
+@pytest.mark.parametrize(
+    ("app", "url"),
+    [
+        ("live?token=secret", "rtmp://a.example/live"),
+        ("live", "rtmp://a.example/live?token=secret"),
+        ("live", "rtmp://anna:secret@a.example/live"),
+        ("live", f"rtmp://a.example/{'x' * 300}"),
+    ],
+)
+def test_what_may_be_a_secret_or_is_long_is_not_kept(app: str, url: str) -> None:
+    assert parse_connect(app, url) is not parse_connect(app, url)

@@ -163,3 +163,14 @@ def test_rates_of_all() -> None:
     total = census.total(census.traffic(census.connections()))
     received, sent = census.bitrates
     assert (received.second, sent.second) == (total.bytes_in * 8, total.bytes_out * 8)
+
+
+def test_who_only_waits_has_no_rates() -> None:
+    """They take 2.6 KB, which thousands of idle connections need not have."""
+    site, census = crowd()
+    site.stream()
+    site.publish()
+    site.pass_time(2)
+    idle, busy = census.connections()
+    assert (idle._rates, measure(idle).bitrate_in.minute) == (None, 0)
+    assert measure(busy).bitrate_in.minute > 0
