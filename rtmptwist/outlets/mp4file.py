@@ -22,6 +22,7 @@ from rtmptwist.outlets.diskfile import DiskFile
 from rtmptwist.outlets.pattern import unfinished
 from rtmptwist.outlets.recordfile import Finished, Opened, Repaired
 from rtmptwist.outlets.tape import Tape
+from rtmptwist.vod.source import FileSource
 from rtmptwist.wire.message import Message
 
 
@@ -83,7 +84,7 @@ class Mp4File(DiskFile):
     def _seconds(self) -> float:
         """How long it plays; 0: that cannot be found out."""
         try:
-            container = Mp4Container(_Source(self._number))
+            container = Mp4Container(FileSource(self._number))
         except MediaError:
             return 0.0
         container.close()
@@ -143,20 +144,3 @@ class Mp4File(DiskFile):
         if repaired is None or not repaired.size:
             return None
         return Finished(repaired.path, repaired.size, repaired.seconds)
-
-
-class _Source:
-    """`Source`: an open file."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def read(self, position: int, size: int) -> bytes:
-        return os.pread(self._number, size, position)
-
-    @property
-    def size(self) -> int:
-        return os.fstat(self._number).st_size
-
-    def fileno(self) -> int:
-        return self._number
