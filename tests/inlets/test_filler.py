@@ -162,7 +162,7 @@ def test_descriptions(text: str, slate: Slate) -> None:
         ("file:a.flv:b.flv", "expected file:PATH"),
         ("file:a.flv:names=", "expected file:PATH"),
         ("file:a.flv?lop", '"?lop"; expected ?loop or nothing'),
-        ("file:a.txt?loop", '"a.txt"; expected a file .flv'),
+        ("file:a.txt?loop", '"a.txt"; expected a file .aac .f4v .flv .m4a'),
         ("file:a.flv:name=x", "unknown option name; expected names"),
     ],
 )
