@@ -8,11 +8,11 @@ It takes `drain` seconds at most, and what an end needs that does not come in ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -149,7 +149,7 @@ class Drain:
     async def _show_out(self) -> None:
         """Nobody is left but who did not listen, who stands at the door or speaks HTTP."""
         site = self._site
-        gone = [connection.shut_down(0) for connection in site.connections()]
+        gone = [self._shut_down(connection, 0) for connection in site.connections()]
         for application in site.registry.applications():
             application.close("the server is shutting down")
         # a transport that never tells of its end must not keep us
@@ -200,14 +200,23 @@ class Drain:
 
     def _waiting(self) -> bool:
         """Let those go who have nothing to expect; whether others have."""
-        busy = {c for c in self._connected() if c not in self._told and c.expects}
-        self._tell(c for c in self._connected() if c not in self._told and c not in busy)
-        return bool(busy)
+        here = [connection for connection in self._connected() if connection not in self._told]
+        free = [connection for connection in here if not connection.expects]
+        self._tell(free)
+        return len(free) < len(here)
 
-    def _tell(self, connections: Any) -> None:
-        for connection in tuple(connections):
+    def _tell(self, connections: Iterable[ServerConnection]) -> None:
+        """Say that it is over, and close when they have what is on its way."""
+        for connection in connections:
             self._told.add(connection)
-            connection.shut_down(self.left())
+            self._shut_down(connection, self.left())
+
+    def _shut_down(self, connection: ServerConnection, linger: float) -> Deferred[None]:
+        try:
+            return connection.shut_down(linger)
+        except Exception:  # whatever is wrong with one, the others have to hear of it
+            self.log.failure("{peer} could not be told", peer=connection.peer)
+            return succeed(None)
 
     # ---------------------------------------------------------------- looking
 

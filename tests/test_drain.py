@@ -19,6 +19,7 @@ from tests.support.logs import Logs
 from tests.support.manned import Manned
 from tests.support.memory import Spectator, result_of
 from tests.support.web import request
+from tests.test_service import server_of
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -470,6 +471,25 @@ def test_whatever_is_wrong_with_a_phase_the_server_stops(
     assert gone(viewer)
     (error,) = logs.forgive()
     assert isinstance(error, ZeroDivisionError)
+
+
+def test_whatever_is_wrong_with_one_client_the_others_are_told(
+    house: Leaving, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    clients = [house.site.client() for _ in range(3)]
+    told = [codes_of(client) for client in clients]
+
+    def broken(_: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(server_of(house, clients[1]), "shut_down", broken)
+    house.leave()
+    assert [len(infos) for infos in told] == [1, 0, 1]
+    house.ticks(32)
+    assert house.stopped()
+    assert {type(bug) for bug in logs.forgive()} == {ZeroDivisionError}
+    clients[1].abort()
+    house.site.pump()
 
 
 def test_who_starts_again_lets_everybody_in(house: Leaving) -> None:
