@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
 from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import FlvFormat
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.stream import LiveStream
@@ -43,38 +44,40 @@ class Screens:
         Send it, until either leaves.
 
         Raises:
-            Problem: too many watch already.
+            Problem: too many watch already, or nobody may any more.
         """
         if self._open >= MOST:
             words = f"{MOST} operators watch by this port already, which is as many as may."
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, words, {"Retry-After": ["10"]})
         headers(request, CONTENT_TYPE)
         request.responseHeaders.setRawHeaders("X-Accel-Buffering", ["no"])  # nginx keeps it else
-        request.write(flv_header(audio=True, video=True))
         if request.method == b"HEAD":
+            request.write(b"")
             return
         self._open += 1
         try:
-            await _watch(Screen(request), application, stream, self._clock)
+            await self._watch(Screen(request), application, stream)
         finally:
             self._open -= 1
 
-
-async def _watch(
-    screen: Screen, application: Application, stream: LiveStream, clock: IReactorTime
-) -> None:
-    writer = screen.writer
-    subscriber = application.subscribe(stream.name, FlvFormat(), writer, screen)
-    writer.drained = subscriber.resume
-    subscriber.resume()
-    try:
-        await screen.over.addTimeout(RENEWAL, clock)
-    except CancelledError:  # the connection is lost
-        pass
-    except Elapsed:
-        writer.close()
-    finally:
-        subscriber.close()
+    async def _watch(self, screen: Screen, application: Application, stream: LiveStream) -> None:
+        writer = screen.writer
+        try:
+            subscriber = application.subscribe(stream.name, FlvFormat(), writer, screen)
+        except Refused as refused:
+            writer.close()
+            raise Problem(HTTPStatus.NOT_FOUND, refused.status.description) from refused
+        writer.drained = subscriber.resume
+        writer.write(flv_header(audio=True, video=True))
+        subscriber.resume()
+        try:
+            await screen.over.addTimeout(RENEWAL, self._clock)
+        except CancelledError:  # the connection is lost
+            pass
+        except Elapsed:
+            writer.close()
+        finally:
+            subscriber.close()
 
 
 class Screen:

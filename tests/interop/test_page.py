@@ -230,8 +230,25 @@ def watching(desk: Desk) -> dict[str, int]:
     return {each["name"]: each["viewers"] for each in desk.api("streams")["items"]}
 
 
-def test_warnings_are_told_and_end(started: Programs, browser: Browser) -> None:
-    """As the events say them; the page does not trust what they say."""
+def test_what_is_wrong_is_told_until_it_is_over(started: Programs, browser: Browser) -> None:
+    site = serve(started, AT_ONCE + "warn_gop = 1s\n", LISTENERS + ADMIN)
+    publisher = started.start(*forever("rtmp", site.url("live/show")))
+    open_page(browser, site)
+    browser.until_seen("#warnings li.on", "key frame")
+    assert browser.text("#warnings li.on .path") == "live/show"
+    browser.until_seen("#streams .troubles", "key frame")
+    browser.scheme("light", still=True)
+    assert browser.poor_contrast() == []
+    publisher.kill()
+    browser.until_seen("#warnings li .end", "until")
+    assert not browser.seen("#warnings li.on")
+    browser.driver.refresh()
+    browser.until_seen("#warnings li", "live/show")  # whoever comes later reads of it, too
+    assert browser.complaints() == []
+
+
+def test_warnings_are_text(started: Programs, browser: Browser) -> None:
+    """The page does not trust what events say."""
     site = serve(started, listeners=LISTENERS + ADMIN)
     open_page(browser, site)
     browser.until_seen("#warnings .none", "None.")
@@ -370,6 +387,10 @@ def test_who_operates_logs_in(
     browser.click("#logout")
     browser.until_seen("#login")
     assert browser.run("return sessionStorage.length") == 0
+    browser.run("sessionStorage.setItem('rtmptwist.authorization', 'Bearer withdrawn')")
+    browser.driver.refresh()
+    browser.until_seen("#login .problem", "no such token")
+    assert browser.run("return sessionStorage.length") == 0
     browser.click("#kinds label:last-child")
     browser.one("[name=user]").send_keys("bruno")
     browser.one("[name=password]").send_keys("geheim", Keys.ENTER)
@@ -477,14 +498,24 @@ def test_it_reloads_and_drains_and_finds_the_next_server(
     source = SAMPLES / "h264-longgop-aac.flv"  # a publication ends with a whole GOP, if it may
     started.start(*forever("rtmp", site.url("live/one", listener="admin"), source))
     browser.until(lambda: "live/one" in streams_shown(browser))
+    browser.run(
+        """
+        window.states = [];
+        const state = document.querySelector("#state");
+        const note = () => states.push(state.textContent);
+        new MutationObserver(note).observe(state, { childList: true });
+        """
+    )
     browser.click("#drain")
     browser.until_seen("#confirm", "Drain and stop the server?")
     browser.click("#confirm [type=submit]")
-    browser.until(lambda: browser.text("#state") == "Draining")
     assert site.run.wait() == 0
+    assert "Draining" in browser.run("return states")
     browser.until_seen("#lost", "Connection lost since")
     assert browser.text("#state") == "Connection lost"
     browser.keep(pictures(request, tmp_path) / "status-lost.png")
+    browser.click("#lost button")
+    browser.until_seen("#lost", "The server does not answer. Trying again in")
     again = serve_file(started, config)
     browser.until(lambda: browser.text("#state") == "Ready", "the next server")
     assert not browser.seen("#lost")

@@ -57,6 +57,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def test_every_metric_and_label_is_one_of_the_server(tmp_path: Path) -> None:
     known = declared(tmp_path)
+    asked = set()
     for title, query in queries():
         names = re.findall(r"\b((?:rtmptwist|process|python)_\w+)", query)
         assert names, title
@@ -67,8 +68,11 @@ def test_every_metric_and_label_is_one_of_the_server(tmp_path: Path) -> None:
             grouped = re.search(r"\bby \((.*?)\)", query)
             labels |= set(grouped[1].split(", ")) if grouped else set()
             assert labels <= known[name] | OF_SCRAPING, f"{title}: {query}"
+            asked.add(name)
         assert query.count("(") == query.count(")"), title
         assert query.count("{") == query.count("}"), title
+    ours = {name for name in known if name.startswith("rtmptwist_")}
+    assert ours <= asked, "metrics that no panel of conf/grafana.json shows"
 
 
 def test_counters_are_shown_as_rates() -> None:

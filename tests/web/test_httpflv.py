@@ -198,3 +198,12 @@ def test_who_watches_does_not_hold_up_the_end_of_the_server(manned: Manned) -> N
     assert screen.ended
     screen.wire.lose()
     assert manned.reactor.calls == []
+
+
+def test_an_application_that_lets_nobody_in_any_more_says_so(manned: Manned) -> None:
+    _, stream = on_air(manned)
+    application, _ = manned.whole.registry.application("", "live")
+    application.retire()
+    answer = manned.get(f"/api/v1/streams/{stream}/flv")
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert b"served no more" in answer.body

@@ -1,7 +1,7 @@
 // Who is connected, page by page, read again every few seconds while the page can be seen.
 
 import { button, cell, make, Rows, say } from "./dom.js";
-import { bitrate, count, path, seconds, since, size } from "./figures.js";
+import { bitrate, count, path, seconds, since, size, UNKNOWN } from "./figures.js";
 import { VARIANTS } from "./server.js";
 
 const section = document.querySelector("#connections");
@@ -57,6 +57,7 @@ export class Connections {
       this.#show(page);
     } catch (error) {
       if (round !== this.#round) return;
+      if (error.status === 401) return; // whoever logs in reads again
       if (error.status === 404) this.rows.show([]); // the stream is gone
       say(this.told, error.message);
     }
@@ -96,34 +97,41 @@ export class Connections {
 
 function rowOf(kick) {
   return class {
-    constructor({ id, variant, address, agent }) {
+    constructor({ id }) {
       const title = make("th", "", `#${id}`);
       title.setAttribute("role", "rowheader");
       title.scope = "row";
-      [this.does, this.since, this.in, this.out, this.waiting, this.trip] = [
-        "Does", "For", "In", "Out", "Waiting", "Round trip",
-      ].map((label) => cell(label));
+      this.variant = cell("Variant");
+      this.address = cell("Address");
+      this.does = cell("Does");
+      this.agent = cell("Program");
+      this.since = cell("For");
+      this.in = cell("In");
+      this.out = cell("Out");
+      this.waiting = cell("Waiting");
+      this.trip = cell("Round trip");
+      this.agent.className = this.does.className = "long";
       const who = button("Kick", `#${id}`, () => kick(id, this.name));
       who.className = "grave";
       const doing = cell("Actions", who);
       doing.className = "do";
       this.node = make("tr");
-      this.agent = cell("Program", agent ?? "–");
-      this.agent.className = this.does.className = "long";
       this.node.append(
-        title, cell("Variant", variant.toUpperCase()), cell("Address", address),
-        this.does, this.agent, this.since, this.in, this.out, this.waiting, this.trip, doing,
+        title, this.variant, this.address, this.does, this.agent, this.since,
+        this.in, this.out, this.waiting, this.trip, doing,
       );
     }
 
     show(connection, now) {
+      say(this.variant, connection.variant.toUpperCase());
+      say(this.address, connection.address);
       this.name = connection.uses.map((use) => `${VERBS[use.action]} ${use.name}`).join(", ");
       say(this.does, this.name || connection.state);
-      say(this.agent, connection.agent ?? "–");
+      say(this.agent, connection.agent ?? UNKNOWN);
       say(this.since, since(connection.since, now));
       say(this.in, bitrate(connection.bitrate_in.over_10s));
       say(this.out, bitrate(connection.bitrate_out.over_10s));
-      say(this.waiting, connection.waiting ? size(connection.waiting) : "–");
+      say(this.waiting, connection.waiting ? size(connection.waiting) : UNKNOWN);
       say(this.trip, seconds(connection.round_trip));
     }
   };

@@ -5,7 +5,7 @@ import { Refusal } from "./desk.js";
 
 const SILENCE = 20_000; // milliseconds without a byte: the connection is dead
 const SILENT = "Nothing came for 20 seconds.";
-const WAITS = [1, 2, 4, 8, 15]; // seconds before the next try
+const WAITS = [1, 2, 3, 5, 10]; // seconds before the next try
 
 export class Live {
   #desk;

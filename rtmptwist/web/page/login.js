@@ -12,7 +12,9 @@ const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 /** Show the form whenever the server wants to know; `onLogin` is called when it knows. */
 export function login(desk, onLogin) {
   desk.onStranger = (refusal) => {
-    if (refusal.schemes.length && !dialog.open) show(refusal, desk.loggedIn);
+    if (dialog.open) return;
+    show(refusal, desk.loggedIn);
+    desk.login(null); // who shows a wrong one again and again is made to wait
   };
 
   form.addEventListener("submit", async (event) => {

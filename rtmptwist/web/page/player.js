@@ -10,6 +10,7 @@ const MOST_FRAMES = 45; // pictures that wait for their turn
 const INSECURE =
   "This browser shows no live pictures here: it needs WebCodecs, which it has over HTTPS only.";
 const UNDECODABLE = "This browser can decode nothing of it.";
+const BROKEN = "This browser could not decode its picture.";
 
 const SAID = { vp08: "vp8", vp09: "vp09.00.10.08", Opus: "opus", ".mp3": "mp3", fLaC: "flac" };
 // Codecs of which the server knows no more than the name; what else there is stands in the packets.
@@ -76,9 +77,7 @@ export class Player {
   }
 
   async #run(id, signal) {
-    if (!("VideoDecoder" in globalThis)) {
-      throw new Error(INSECURE);
-    }
+    if (!("VideoDecoder" in globalThis)) throw new Error(INSECURE);
     this.#tell("Asking for it …");
     const { tracks } = await this.#desk.get(`streams/${id}`);
     signal.throwIfAborted();
@@ -102,6 +101,7 @@ export class Player {
         if (packet.kind === "video") picture?.take(packet);
         else sound?.take(packet);
       }
+      if (picture?.broken) throw new Error(BROKEN);
     }
   }
 }
@@ -115,16 +115,20 @@ class Track {
   constructor(Decoder, Chunk, config, output) {
     this.#Chunk = Chunk;
     this.config = config;
-    this.decoder = new Decoder({ output, error: () => {} }); // it is closed then, which `take` sees
+    this.decoder = new Decoder({ output, error: () => {} }); // it is closed then
+  }
+
+  get closed() {
+    return this.decoder.state === "closed";
   }
 
   take({ config, data, key, shown }) {
+    if (this.closed) return;
     if (config !== undefined) {
       if (String(config) !== String(this.#description)) this.#configure(config);
       return;
     }
     if (this.decoder.state === "unconfigured") this.#configure(null);
-    if (this.decoder.state === "closed") throw new Error("This browser could not decode it.");
     this.#waits ||= this.decoder.decodeQueueSize > MOST_QUEUED;
     if (this.#waits && !key) return;
     this.#waits = false;
@@ -133,7 +137,7 @@ class Track {
   }
 
   close() {
-    if (this.decoder.state !== "closed") this.decoder.close();
+    if (!this.closed) this.decoder.close();
   }
 
   #configure(description) {
@@ -183,6 +187,10 @@ class Picture {
       this.track.close();
       for (const frame of this.#frames.splice(0)) frame.close();
     });
+  }
+
+  get broken() {
+    return this.track.closed;
   }
 
   #keep(frame) {

@@ -1,7 +1,7 @@
 // The server in one line, and its connections by variant.
 
 import { make, say } from "./dom.js";
-import { bitrate, count, duration, size } from "./figures.js";
+import { bitrate, count, duration, size, UNKNOWN } from "./figures.js";
 import { Spark } from "./spark.js";
 
 export const VARIANTS = ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"];
@@ -25,7 +25,7 @@ for (const variant of VARIANTS) {
   const head = make("th", "", variant.toUpperCase());
   head.scope = "col";
   document.querySelector(".variants thead tr").append(head);
-  variants[variant] = make("td", "", "–");
+  variants[variant] = make("td", "", UNKNOWN);
   variants[variant].dataset.variant = variant;
   document.querySelector(".variants tbody tr").append(variants[variant]);
 }
@@ -57,6 +57,12 @@ export function showTotals(server) {
   say(figures.received, `${size(server.bytes_in)} in all`);
   say(figures.sent, `${size(server.bytes_out)} in all`);
   say(figures.refused, count(Object.values(server.refused).reduce((sum, each) => sum + each, 0)));
+}
+
+/** It is about to stop, as is known before it says so. */
+export function showDraining() {
+  draining = drain.disabled = true;
+  showReady(false);
 }
 
 /** The word beside the name of the page, and before that of its tab unless all is well. */

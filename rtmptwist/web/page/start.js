@@ -8,7 +8,7 @@ import { clock } from "./figures.js";
 import { Live } from "./live.js";
 import { login } from "./login.js";
 import { screen } from "./screen.js";
-import { showNow, showState, showTotals } from "./server.js";
+import { showDraining, showNow, showState, showTotals } from "./server.js";
 import { streamsTable } from "./streams.js";
 import { keepWarnings, showWarnings, warn } from "./warnings.js";
 
@@ -80,6 +80,7 @@ document.querySelector("#drain").addEventListener("click", () => {
     },
     async () => {
       await desk.post("drain");
+      showDraining();
       tell("The server lets everybody leave, and stops.");
     },
   );
@@ -109,7 +110,7 @@ const hear = {
     keepWarnings(items, omitted, time);
   },
   warning: warn,
-  drain: readTotals,
+  drain: showDraining,
 };
 
 async function readTotals() {
@@ -135,6 +136,7 @@ const live = new Live(desk, "events?statistics=true&kinds=warning,drain", {
   lost: (words, wait) => {
     clearTimeout(totals);
     if (wait === null) {
+      lost.hidden = true;
       showState("Logged out", "warn");
       return;
     }
