@@ -196,7 +196,7 @@ def test_an_operator_ends_things_by_keyboard(started: Programs, browser: Browser
     site.wait_for("no longer publishes live/one: Not now, please")
     browser.until_seen("#done", "Kicked #")
     browser.until(lambda: len(streams_shown(browser)) == 1)
-    assert browser.focused() == "Streams"  # where the row was
+    browser.until(lambda: browser.focused() == "Streams")  # where the row was
     browser.tab_to("Close live/two")
     browser.press(Keys.SPACE)
     browser.until_seen("#confirm", "all its viewers")
@@ -220,7 +220,9 @@ def test_a_refusal_is_said_in_words(started: Programs, browser: Browser) -> None
     browser.click("#confirm [type=submit]")
     browser.until_seen("#confirm .problem", "There is no such connection, or no longer.")
     assert browser.focused() == "Cancel"
+    browser.until(lambda: browser.all("#connections tbody tr") == [])
     browser.press(Keys.ESCAPE)
+    browser.until(lambda: browser.focused() == "Connections")  # the button is gone
     browser.until_seen("#connections .none", "Nobody is connected.")
     assert browser.complaints() == []
 

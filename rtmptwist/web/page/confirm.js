@@ -8,6 +8,7 @@ const problem = form.querySelector(".problem");
 const reason = form.querySelector("#confirm-reason");
 const [cancel, go] = form.querySelectorAll("button");
 let act = null;
+let home = null;
 
 /**
  * Ask; `act(reason)` is done when the operator agrees, and what it throws is shown.
@@ -23,6 +24,7 @@ export function ask({ heading, text, verb, takesReason = false, grave = true }, 
   reason.hidden = !takesReason;
   form.elements.reason.value = "";
   act = action;
+  home = document.activeElement.closest("section")?.querySelector("h2");
   busy(false);
   dialog.showModal();
   cancel.focus();
@@ -34,6 +36,11 @@ function busy(now) {
 }
 
 cancel.addEventListener("click", () => dialog.close());
+
+dialog.addEventListener("close", () => {
+  // the button that had the focus may have gone meanwhile, with what it was about
+  if (document.activeElement === document.body) home?.focus({ preventScroll: true });
+});
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
