@@ -8,13 +8,14 @@ playback's; here it is told to the client, and what is queued begins when the fi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
+from rtmptwist.live.conduct import overdue
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import redacted
@@ -25,8 +26,6 @@ from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
-
-T = TypeVar("T")
 
 MAX_QUEUED: Final = 100
 "Plays of one message stream that wait for their turn."
@@ -60,6 +59,8 @@ class Replaying:
         "All was sent, and nothing was queued."
         self.since = connection.clock.seconds()
         self._playback: Playback | None = None
+        self._changing: Deferred[None] | None = None
+        "What is queued is about to begin."
 
     @property
     def account(self) -> str:
@@ -110,9 +111,15 @@ class Replaying:
         if self._playback is not None:
             self._over(reason)
 
-    def sweep(self, now: float) -> None:  # noqa: ARG002 - as NetStream
-        """Does what allowed it hold?"""
-        if reason := self._grant.objection():
+    def give_way(self) -> None:
+        """What was queued begins in its place."""
+        self._changing = None
+        self._over("the next one begins")
+
+    def sweep(self, now: float) -> None:
+        """Does what allowed it hold, and is there time left?"""
+        grant = self._grant
+        if reason := grant.objection() or overdue(grant.terms, self.since, now):
             self.expel(reason)
 
     def expel(self, reason: str) -> None:
@@ -164,14 +171,6 @@ class Replaying:
             self._idle = False
             self._next()
 
-    async def ask(self, opinion: Awaitable[T], undo: Callable[[T], None]) -> T:
-        """As `ServerConnection.ask`, for what was queued: it is given up with this."""
-        answer = await opinion
-        if self.connection.streams.get(self._stream_id) is not self:
-            undo(answer)
-            raise CancelledError
-        return answer
-
     def _next(self) -> None:
         assert self._queue
         event = self._queue.popleft()
@@ -179,14 +178,19 @@ class Replaying:
         switch = Status(StatusCode.PLAY_SWITCH, "The next one.", {"details": event.name})
         connection.session.play_status(self._stream_id, switch)
         connection.send()
-        Deferred.fromCoroutine(self._change(event))
+        changing = Deferred.fromCoroutine(self._change(event))
+        if not changing.called:
+            self._changing = changing
+            changing.addTimeout(connection.care.decision_timeout, connection.clock)
 
     async def _change(self, event: Play) -> None:
         connection = self.connection
         try:
             await self._begin(self, event)
         except CancelledError:
-            return
+            self._changing = None
+            if self._playback is not None:  # it is still there, and has waited for too long
+                self._part(Status(StatusCode.PLAY_FAILED, "It took too long to decide."))
         except Refused as refused:
             connection.log.info(
                 "{peer}: play refused: {code}: {reason}",
@@ -198,8 +202,10 @@ class Replaying:
             connection.send()
             self.finished("")
         except Exception:
+            words = "The server failed; its log says why."
             connection.log.failure("{peer}: play failed", peer=connection.peer)
-            self._part(Status(StatusCode.PLAY_FAILED, "The server failed; its log says why."))
+            connection.session.status(self._stream_id, Status(StatusCode.PLAY_FAILED, words))
+            connection.finish(words)
 
     def _complete(self) -> None:
         connection, playback = self.connection, self.playback
@@ -221,8 +227,12 @@ class Replaying:
         connection, playback = self.connection, self.playback
         playback.close()
         self._playback = None  # or they keep each other from being freed
+        changing, self._changing = self._changing, None
+        if changing is not None:
+            changing.cancel()
         size = playback.meter.bytes
         seconds = connection.clock.seconds() - self.since
+        connection.note(EventKind.STOP, reason, self.application, self.name)
         connection.log.info(
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes of a file",

@@ -120,7 +120,7 @@ async def play(connection: ServerConnection, event: Play) -> None:
 
 async def _play_next(before: Replaying, event: Play) -> None:
     """Watch what was queued, in place of what has ended."""
-    wanted, film = await _found(before.connection, event, before.ask)
+    wanted, film = await _found(before.connection, event, _wait)
     _play(before.connection, event, wanted, film, before)
 
 
@@ -168,7 +168,7 @@ def _play_file(
     queue = None
     if before is not None:
         queue = before.queue
-        before.close("the next one is played", wanted=True)
+        before.give_way()
     playing = Replaying(
         connection, stream_id, application, wanted.path, wanted.grant, _play_next, queue
     )
@@ -205,7 +205,7 @@ def _play_live(
         wanted.grant.end(Usage(refused.status.description))
         raise
     if before is not None:
-        before.close("what is live is played next", wanted=True)
+        before.give_way()
     playing.attach(subscriber)
     connection.streams[stream_id] = playing
     return subscriber
@@ -363,6 +363,11 @@ async def _allowed(
     above = name.path.removesuffix(rest)
     where = _where(application, above + grant.path)
     return _Wanted(application, grant, where, name.kind, name.extension)
+
+
+async def _wait(opinion: Awaitable[Any], _: Callable[[Any], None]) -> Any:
+    """For an opinion that is cancelled when nobody is left to hear it."""
+    return await opinion
 
 
 def _let_go(account: Account) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import Value
@@ -13,11 +15,14 @@ from rtmptwist.config.convert import LOOPBACK, Access
 from rtmptwist.config.schema import App
 from rtmptwist.media.flv import AUDIO, VIDEO
 from rtmptwist.media.flvhead import metadata_of
+from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.wire.message import MessageType
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, key
+from tests.support.disks import StillDisk
 from tests.support.guests import Guest, Host, eventually, live, refused, serving
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
+from tests.support.memory import serve_in_memory
 from tests.support.reactor import reactor_test
 
 FILE = HEAD + META + AAC + AVC + gops(8)
@@ -329,6 +334,124 @@ async def test_a_queue_has_an_end(folder: Path) -> None:
         info = await viewer.until_told("Play.Failed")
         assert info["description"] == "100 plays wait for their turn here."
         await viewer.leave()
+
+
+class Slow:
+    """Files that take their time to be opened."""
+
+    def __init__(self, films: Any) -> None:
+        self.films = films
+        self.opened: list[Deferred[None]] = []
+        self.fail: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.films, name)
+
+    def open(self, *name: str) -> Deferred[Any]:
+        """Not before it is let."""
+        if self.fail is not None:
+            raise self.fail
+        gate: Deferred[None] = Deferred()
+        self.opened.append(gate)
+        return gate.addCallback(lambda _: self.films.open(*name))
+
+
+async def queue(host: Host, viewer: Guest) -> Slow:
+    """Let a viewer wait for what it has queued."""
+    application = host.application()
+    slow = Slow(application.films)
+    application.films = slow
+    viewer.connection.session.play(viewer.stream.stream_id, "below/two", reset=False)
+    viewer.connection.send()
+    await viewer.until(lambda: "Switch" in status_of(viewer))
+    return slow
+
+
+@reactor_test
+async def test_who_leaves_before_the_next_one_begins(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host)
+        await whole(viewer)
+        slow = await queue(host, viewer)
+        await viewer.leave()
+        await eventually(lambda: not host.connections)
+        assert host.application().film_viewers == 0
+        slow.opened[0].callback(None)
+
+
+@reactor_test
+async def test_what_is_played_instead_of_what_was_queued(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host)
+        await whole(viewer)
+        slow = await queue(host, viewer)
+        application = host.application()
+        application.films = slow.films
+        viewer.messages.clear()
+        await viewer.stream.play("show")
+        assert len(await whole(viewer)) == len(film()) + 2
+        assert application.film_viewers == 1
+
+
+@reactor_test
+async def test_what_is_queued_may_take_too_long(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host)
+        await whole(viewer)
+        (connection,) = host.connections
+        connection.care = replace(connection.care, decision_timeout=0.2)
+        await queue(host, viewer)
+        info = await viewer.until_told("Play.Failed")
+        assert info["description"] == "It took too long to decide."
+        assert host.application().film_viewers == 0
+
+
+def test_a_bug_with_what_is_queued(folder: Path, logs: Logs) -> None:
+    site = serve_in_memory()
+    disk = StillDisk(site.clock)
+    films = FolderFilms(Library(site.clock, disk, 1 << 20))
+    films.serve(folder, 60.0, public=True)
+    site.application.films = films
+    viewer = site.stream()
+    viewer.keep(60_000)
+    playing = viewer.play("show")
+    for _ in range(3):
+        site.pump()
+        disk.pump()
+    site.result(playing)
+    slow = Slow(films)
+    slow.fail = ZeroDivisionError("a bug")
+    site.application.films = slow
+    viewer.connection.session.play(viewer.stream_id, "show", reset=False)
+    viewer.connection.send()
+    site.pump()
+    disk.pump()
+    site.pump()
+    assert viewer.connection.closed
+    (bug,) = logs.forgive()
+    assert isinstance(bug, ZeroDivisionError)
+
+
+@reactor_test
+async def test_a_session_has_its_end(folder: Path, logs: Logs, monkeypatch: Any) -> None:
+    monkeypatch.setattr("rtmptwist.service.SWEEP_INTERVAL", 0.05)
+    async with serving(vod(folder, max_session=0.2)) as host:
+        viewer = await watch(host)
+        await viewer.until_told("Play.Failed")
+        await viewer.connection.when_closed()
+    assert logs.about("no longer plays live/show")
+
+
+@reactor_test
+async def test_who_plays_a_file_has_nothing_to_send(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host)
+        viewer.send(*gop(0))
+        await whole(viewer)
+        await viewer.settle()
+        (connection,) = host.connections
+        assert connection.strays == len(gop(0))
+        assert connection.accounts == {"anyone"}
 
 
 @reactor_test
