@@ -232,7 +232,6 @@ class Replaying:
             changing.cancel()
         size = playback.meter.bytes
         seconds = connection.clock.seconds() - self.since
-        connection.note(EventKind.STOP, reason, self.application, self.name)
         connection.log.info(
             "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
             " {size} bytes of a file",
