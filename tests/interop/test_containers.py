@@ -149,3 +149,16 @@ def test_without_pyav_the_rest_works(folder: Path, started: Programs, tmp_path: 
     assert "needs PyAV" in run.words()
     site.wait_for(r"needs PyAV .*pip install 'rtmptwist\[media\]'")
     assert watch(started, FFMPEG9, site.url("live/show"), *AT_ONCE).packets()
+
+
+def test_a_filler_may_be_an_mp4(folder: Path, started: Programs) -> None:
+    site = serve(started, f"inlet = file:{folder}/{LONG}.mp4?loop\n")
+    *command, form, framemd5, output = player(ffmpeg9(), site.url("live/show"))
+    run = started.start(*command, "-t", "1", form, framemd5, output)
+    assert run.wait() == 0, run.words()
+    got = by_stream(parse_packets(run.output()))
+    wanted = of_file(started, folder / f"{LONG}.mp4")
+    for stream, theirs in got.items():
+        marks = [packet[2:] for packet in theirs]
+        assert len(marks) > 20
+        assert marks == [packet[2:] for packet in wanted[stream]][: len(marks)]
