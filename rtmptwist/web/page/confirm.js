@@ -39,7 +39,8 @@ cancel.addEventListener("click", () => dialog.close());
 
 dialog.addEventListener("close", () => {
   // the button that had the focus may have gone meanwhile, with what it was about
-  if (document.activeElement === document.body) home?.focus({ preventScroll: true });
+  const { activeElement: focused, body } = document;
+  if (focused === body || dialog.contains(focused)) home?.focus({ preventScroll: true });
 });
 
 form.addEventListener("submit", async (event) => {
