@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from rtmptwist.amf.values import Value
 from rtmptwist.live.access import Account, Visitor
@@ -177,6 +178,25 @@ def test_who_has_nothing_to_expect_leaves_at_once(house: Leaving) -> None:
     assert gone(early)
     assert early.told[-1:] == ["Play.Stop"]
     assert not gone(publisher)
+
+
+def test_a_crowd_is_told_with_breaks(house: Leaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In which the media of others is heard."""
+    pauses: list[float] = []
+
+    def pause(clock: Any, seconds: float) -> Deferred[None]:
+        pauses.append(seconds)
+        return deferLater(clock, seconds)
+
+    monkeypatch.setattr("rtmptwist.drain.SLICE", 2)
+    monkeypatch.setattr("rtmptwist.drain.deferLater", pause)
+    publisher, viewer = on_air(house)
+    crowd = [house.site.client() for _ in range(5)]
+    house.leave()
+    assert pauses[:4] == [0, 0, 0.05, 0.05]
+    assert all(client.closed for client in crowd)
+    feed(house, publisher, video(120), *gop(160))
+    assert viewer.payloads[-1:] == payloads([video(120)])
 
 
 def test_a_publisher_who_is_away_does_not_keep_its_viewers(house: Leaving) -> None:
