@@ -20,6 +20,7 @@ from rtmptwist.net.client import Refusal
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.reload import differences
+from rtmptwist.vod.library import FolderFilms
 from rtmptwist.web.house import ReloadError
 from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads
@@ -560,3 +561,26 @@ def test_outlets_hold_for_what_is_published_from_now_on(
     house.stop()
     house.pass_time(5)
     assert house.reactor.getDelayedCalls() == []
+
+
+# ------------------------------------------------------------------------------ files
+
+
+def test_files_come_and_go_and_change_their_folder(tmp_path: Path) -> None:
+    house = Changing(tmp_path)
+    application, _ = house.whole.registry.application("", "live")
+    assert (application.film_viewers, application.gone) == (0, (0, 0, 0))
+    text = LISTENERS + APP + "files = a\n[limits]\nfile_cache = 9M\n"
+    assert house.reload(text) == ["[limits] file_cache", "[app live] files"]
+    films = application.films
+    assert isinstance(films, FolderFilms)
+    assert films._folder.root == tmp_path / "a"
+    assert films.public
+    assert house.whole.library.store.room == 9 << 20
+    house.reload(LISTENERS + APP + "files = b\nplay = 10.0.0.0/8\nfiles_ahead = 2s\n")
+    assert application.films is films
+    assert (films._folder.root, films._ahead, films.public) == (tmp_path / "b", 2000, False)
+    house.reload(LISTENERS + APP)
+    assert [app.films for app in house.whole.registry.applications()] == [None]
+    house.stop()
+    house.pass_time(5)

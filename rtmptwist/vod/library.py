@@ -32,6 +32,9 @@ from rtmptwist.wire.status import StatusCode
 LINGER: Final = 10.0
 "Seconds that a file stays open when nobody plays it: players ask for its length, then for it."
 
+MOST_UNUSED: Final = 32
+"Files that do so: more can be asked for than can be kept."
+
 _NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
 )
@@ -117,6 +120,10 @@ class Library:
             film.end()
             return
         self._closing[film] = identity, self._clock.callLater(LINGER, self._close, film)
+        if len(self._closing) > MOST_UNUSED:
+            oldest = next(iter(self._closing))
+            self._closing[oldest][1].cancel()
+            self._close(oldest)
 
     def _close(self, film: OpenFilm) -> None:
         identity, _ = self._closing.pop(film)

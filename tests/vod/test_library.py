@@ -13,7 +13,7 @@ from rtmptwist.amf.values import Value
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.vod.film import Key, OpenFilm, Piece, Store
-from rtmptwist.vod.library import LINGER
+from rtmptwist.vod.library import LINGER, MOST_UNUSED
 from rtmptwist.wire.status import StatusCode
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
 from tests.support.logs import Logs
@@ -70,6 +70,17 @@ def test_what_nobody_holds_stays_open_for_a_while(cinema: Cinema) -> None:
     cinema.run(LINGER + 0.1)
     assert not cinema.library._films
     assert cinema.film() is not film
+
+
+def test_few_files_stay_open_for_nobody(cinema: Cinema, tmp_path: Path) -> None:
+    """Who asks for the length of everything there is shall not fill the memory."""
+    for number in range(MOST_UNUSED + 3):
+        (tmp_path / f"{number}.flv").write_bytes(FILE)
+        cinema.film(str(number)).release()
+    assert len(cinema.library._films) == MOST_UNUSED
+    kept = set(cinema.library._films.values())
+    assert cinema.film("3") in kept
+    assert cinema.film("2") not in kept
 
 
 def test_at_the_end_all_is_closed(cinema: Cinema) -> None:
