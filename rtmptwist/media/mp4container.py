@@ -184,7 +184,8 @@ class Mp4Container:
         if self._first.stream.frames:
             return self._input.duration
         # in fragments, which are not counted in what is told at the beginning
-        self._go_to(_END)
+        self._input.seek(_END, self._first.stream, any_frame=True)
+        self._reset()
         while self._waiting < MOST_WAITING and self._pull():
             pass
         return max(self._tops.values(), default=self._base) - self._base
