@@ -69,7 +69,7 @@ class Batch:
     "Their times in the file (ms), and their places in the batch."
 
     last: int = 0
-    "The greatest timestamp in the file so far, in milliseconds."
+    "The greatest timestamp of sound or pictures in the file so far, in milliseconds."
 
     audio: bool = False
     video: bool = False
@@ -96,7 +96,7 @@ class Tape:
         self.size = 0
         "Bytes of tags so far."
         self.last = 0
-        "The greatest timestamp in the file so far, in milliseconds."
+        "The greatest timestamp of sound or pictures in the file so far, in milliseconds."
         self._take = take
         self._metadata = metadata
         self._until = until
@@ -106,6 +106,8 @@ class Tape:
         "Stream time where that of the file begins,"
         self._begin = 0
         "and that of the first frame, before which nothing comes."
+        self._cutting = False
+        "What it begins with belongs to it, whatever its time, or there would be no end of files."
         self._blind = take is not Take.AUDIO
         "No key frame yet: pictures that need one are left out."
 
@@ -138,14 +140,12 @@ class Tape:
         found = None
         if due != math.inf:
             begins = cut_at(self._take, pictures=pictures)
-            found = next(
-                (
-                    index
-                    for index, message in enumerate(messages)
-                    if message.timestamp >= due and begins(message)
-                ),
-                None,
-            )
+            first = 0
+            if not self._cutting:
+                first = 1 + next((n for n, message in enumerate(messages) if begins(message)), 0)
+            late = (n for n in range(first, len(messages)) if messages[n].timestamp >= due)
+            found = next((n for n in late if begins(messages[n])), None)
+        self._cutting = True
         if self._settled is not None:
             news = self._settled.news(messages[:found])
             return found if news is None else news
@@ -196,16 +196,18 @@ class Tape:
             time = message.timestamp - base
             if kind == sound:
                 audio = True
+                if time > last:
+                    last = time
             elif kind == picture:
                 video = True
+                if time > last:
+                    last = time
                 if payload[:1] in keys and video_tag(payload).keyframe:
                     batch.keyframes.append((time + (high << 24), position))
             else:
                 payload = self._data(message)
                 if not payload:
                     continue
-            if time > last:
-                last = time
             size = len(payload)
             parts += pack(before, (kind << 24) + size, (time << 8) + top), payload
             before = size + _BEFORE

@@ -14,6 +14,7 @@ from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.plan import When
 from rtmptwist.outlets.recording import RETRY
 from rtmptwist.outlets.tape import Take, Tape
+from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import (
     FakePublisher,
     Settings,
@@ -308,6 +309,37 @@ def test_headers_that_change_are_those_of_the_segment(tmp_path: Path) -> None:
     assert show(studio, "2.flv") == payloads([aac_header(), avc_header("new"), *gop(1000)])
     assert studio.metadata("1.flv")["width"] == 640.0
     assert studio.metadata("2.flv")["width"] == 1920.0
+
+
+def test_a_segment_has_what_it_began_with_whatever_its_time(tmp_path: Path) -> None:
+    """Sound a segment's length before the key frame that the file begins with makes it due."""
+    studio = Studio(tmp_path, "{part}.flv", segment=1.0)
+    inlet = studio.publish()
+    feed(inlet, avc_header(), video(9000, key=True), audio(2000), video(9040, key=True))
+    inlet.end(release=True)
+    studio.write()
+    assert [len(studio.tags(name)) for name in studio.files] == [3, 2]
+
+
+def test_a_segment_has_what_it_began_with_however_large_its_headers_are(tmp_path: Path) -> None:
+    studio = Studio(tmp_path, "{part}.flv", segment_size=500)
+    inlet = studio.publish()
+    large = Message(MessageType.VIDEO, 0, 1, avc_header().payload + bytes(600))
+    feed(inlet, large, video(0, key=True))
+    studio.pass_time(2)
+    feed(inlet, *(video(second * 1000, key=True) for second in (1, 2, 3)))
+    inlet.end(release=True)
+    studio.write()
+    assert [len(studio.tags(name)) for name in studio.files] == [2, 2, 2, 2]
+
+
+def test_what_is_no_sound_or_picture_makes_no_file_longer(studio: Studio) -> None:
+    inlet = studio.publish()
+    feed(inlet, *headers(), *gop(0), data("onCuePoint", timestamp=5000))
+    inlet.end(release=True)
+    studio.write()
+    assert studio.tags()[-1].timestamp == 5000
+    assert studio.metadata()["duration"] == 0.08
 
 
 def test_segments_of_sound(tmp_path: Path) -> None:
