@@ -84,6 +84,7 @@ class ServerConnection(Protocol):
         "account",
         "address",
         "agent",
+        "buffer",
         "care",
         "clock",
         "gate",

@@ -49,11 +49,13 @@ def long_film(path: Path, hours: int = 2) -> Path:
 
 
 class Watching(Viewer):
-    """A viewer who begins somewhere."""
+    """A viewer who begins somewhere, or goes there at once."""
 
-    def __init__(self, port: int, url: str, app: str, start: float) -> None:
+    def __init__(self, port: int, url: str, app: str, start: float, to: float = 0.0) -> None:
+        """Seconds, both."""
         super().__init__("rtmp", port, url, app)
         self._start = start
+        self._to = to
         self.asked = 0.0
         self.seen: float | None = None
         "When it had all of a key frame."
@@ -61,6 +63,8 @@ class Watching(Viewer):
     def _play(self, name: str) -> None:
         self._session.play(self._stream_id, name, self._start)
         self._session.set_buffer_length(self._stream_id, KEEPS)
+        if self._to:
+            self._session.seek(self._stream_id, self._to * 1000)
         self.asked = time.monotonic()
 
     def _heard(self, event: Event, name: str | None) -> None:
@@ -80,12 +84,14 @@ class Watching(Viewer):
 
 
 @contextmanager
-def crowd(port: int, app: str, name: str, starts: list[float]) -> Iterator[list[Viewer]]:
-    """Viewers who leave with the block."""
+def crowd(
+    port: int, app: str, name: str, starts: list[tuple[float, float]]
+) -> Iterator[list[Viewer]]:
+    """Viewers who leave with the block: where each begins, and where it goes."""
     with ExitStack() as stack:
         viewers: list[Viewer] = []
-        for start in starts:
-            viewer = Watching(port, f"rtmp://127.0.0.1:{port}/{app}", app, start)
+        for start, to in starts:
+            viewer = Watching(port, f"rtmp://127.0.0.1:{port}/{app}", app, start, to)
             stack.callback(viewer.socket.close)
             viewer.begin(name)
             viewers.append(viewer)
@@ -151,12 +157,15 @@ def main() -> None:
         started.start(ffmpeg9(), "-v", "error", *send, site.url("live/now"))
         site.wait_for("publishes live/now")
         port, process = site.ports["main"], site.run.process.pid
-        together = [-2.0] * wanted.viewers
-        apart = [0.4 * number for number in range(wanted.viewers)]
+        together = [(-2.0, 0.0)] * wanted.viewers
+        apart = [(-2.0, 0.4 * number) for number in range(wanted.viewers)]
+        # whose timestamps are their own, so that nothing can be shared
+        offsets = [(0.4 * number, 0.0) for number in range(wanted.viewers)]
         ways = {
             "live": (port, process, "live", "now", together),
             "a file, together": (port, process, "live", "show", together),
             "a file, apart": (port, process, "live", "show", apart),
+            "a file, from offsets": (port, process, "live", "show", offsets),
         }
         if other is not None:
             ways["nginx-rtmp, together"] = (*other, "vod", "show.flv", together)

@@ -15,6 +15,7 @@ from rtmptwist.config.convert import LOOPBACK, Access
 from rtmptwist.config.schema import App
 from rtmptwist.media.flv import AUDIO, VIDEO
 from rtmptwist.media.flvhead import metadata_of
+from rtmptwist.net.census import measure
 from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.wire.message import MessageType
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, key
@@ -504,6 +505,11 @@ async def test_who_plays_is_counted_shown_and_sent_away(folder: Path, logs: Logs
         (connection,) = host.connections
         sent = application.meter.bytes_out
         assert sent > 0
+        (use,) = measure(connection).uses
+        assert use.viewer is not None
+        assert (use.viewer.state, use.shown, use.account) == ("playing", "live/show", "anyone")
+        assert use.bytes == sent
+        assert use.viewer.first_frame is not None
         host.site.kick(connection.id, "It is late.")
         await viewer.until_told("Play.Failed")
         assert application.film_viewers == 0
