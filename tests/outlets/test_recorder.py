@@ -278,6 +278,10 @@ def test_on_a_disk_that_hangs_only_so_many_recordings_begin(
     asker = show("show", "record")
     assert asker.told == ["NetStream.Record.Failed"]
     assert studio.recorder.meter.failures == 2
+    inlet = studio.application.publish("show", FakePublisher(), "me")
+    with pytest.raises(CannotRecord, match="3 recordings wait for it"):
+        studio.recorder.start("show")
+    inlet.end(release=True)
     assert logs.about("live/show3 is not recorded any more: the disk is too slow")
     studio.write()
     show("last")

@@ -656,14 +656,16 @@ def test_a_file_that_is_opened_too_late_is_not_taken_for_the_next_one(
     assert not [name for name in studio.files if name.endswith(".part")]
 
 
+@pytest.mark.parametrize("where", ["cut", "encode"])
 def test_a_bug_ends_the_recording_and_not_the_stream(
-    studio: Studio, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, logs: Logs, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    """In the reactor's thread and in the disk's."""
     inlet = studio.publish()
     viewer = studio.watch()
     feed(inlet, *headers(), *gop(0))
     studio.pass_time(2)
-    monkeypatch.setattr(Tape, "encode", raising(ValueError("a bug")))
+    monkeypatch.setattr(Tape, where, raising(ValueError("a bug")))
     feed(inlet, *gop(120))
     studio.pass_time(2)
     assert [str(failure) for failure in logs.forgive()] == ["a bug"]
