@@ -60,6 +60,7 @@ from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.plugins import Plugged, Services
 from rtmptwist.plugins import check as check_plugin
 from rtmptwist.rules import RuleBook, limits_of
+from rtmptwist.vod.history import History
 from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.web.events import Broadcast
 from rtmptwist.wire.swf import Swf
@@ -351,6 +352,11 @@ class Site:
 
     def _files(self, application: Application, app: schema.App) -> None:
         """Which files it has from now on. What is being played goes on."""
+        past = application.past
+        if app.outlets and not isinstance(past, History):
+            past = application.past = History(application, self.library)
+        if isinstance(past, History):
+            past.serve(app.files_ahead)
         films = application.films
         if app.files is None:
             application.films = None

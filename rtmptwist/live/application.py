@@ -21,7 +21,7 @@ from rtmptwist.live.interfaces import (
 )
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
-from rtmptwist.live.playback import Films
+from rtmptwist.live.playback import Films, Past
 from rtmptwist.live.recordings import RecordEvent, StreamRecorder
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
@@ -59,6 +59,8 @@ class Application:
         "Those of them that record."
         self.suppliers: list[Supplier] = []
         "Who feeds streams that are watched, and that nobody publishes."
+        self.past: Past | None = None
+        "Who shows what its streams were; None: nobody does."
         self.films: Films | None = None
         "Files that may be played; None: it has none."
         self.closed = ""
@@ -149,10 +151,11 @@ class Application:
         """
         Bytes in and out, and skipped messages, of streams that are not here any more, and of files.
         """
-        if self.films is None:
-            return self._gone
         bytes_in, bytes_out, skipped = self._gone
-        return bytes_in, bytes_out + self.films.bytes_out, skipped
+        for files in (self.films, self.past):
+            if files is not None:
+                bytes_out += files.bytes_out
+        return bytes_in, bytes_out, skipped
 
     @property
     def film_viewers(self) -> int:

@@ -155,6 +155,10 @@ class Audience:
         else:
             fanout.enter(subscriber, start)
 
+    def rejoin(self, subscriber: Subscriber, number: int) -> None:
+        """Serve a viewer who has been elsewhere, from a message on."""
+        self._fanout(subscriber.format).enter(subscriber, min(number, self._window.edge))
+
     def change(self, subscriber: Subscriber, form: Format) -> None:
         """Serve it in another format from here on."""
         old, subscriber.format = subscriber.format, form

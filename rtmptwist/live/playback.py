@@ -7,12 +7,23 @@ beginning and an end, goes where its viewer wants, and waits for no publisher.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
 from rtmptwist.live.interfaces import Format, Writer
 from rtmptwist.live.meters import SubscriberMeter
+from rtmptwist.live.stream import LiveStream
+
+
+class Mark(NamedTuple):
+    """What tells one message from another. Short of two that are equal, nothing does."""
+
+    type: int
+    time: int
+    size: int
+    digest: int
+    "Python's own hash of the payload."
 
 
 class Film(Protocol):
@@ -56,6 +67,10 @@ class Playback(Protocol):
 
     def close(self) -> None:
         """Leave. Nothing is sent and nobody is told from here on; may be called again."""
+
+    @property
+    def mark(self) -> Mark | None:
+        """What was sent last."""
 
     @property
     def position(self) -> int:
@@ -105,3 +120,34 @@ class Films(Protocol):
         Nothing is sent until the first `resume()`: answer the client before.
         `duration`: milliseconds of it to send; 0: one picture; None: all.
         """
+
+
+class Excerpt(Protocol):
+    """Some of a stream's past: a file."""
+
+    @property
+    def base(self) -> int:
+        """Stream time (ms) at which the file's own time is 0."""
+
+    def play(self, form: Format, writer: Writer, viewer: Viewer) -> Playback:
+        """
+        Play it, in the time of the stream; that of the playback is the file's. The file is released
+        when that is over. Nothing is sent until the first `resume`.
+        """
+
+    def next(self) -> Deferred[Excerpt | None]:
+        """What comes after it, for a viewer who has seen all of it; None: what is live."""
+
+    def release(self) -> None:
+        """It is not played after all."""
+
+
+class Past(Protocol):
+    """What the streams of an application were."""
+
+    @property
+    def bytes_out(self) -> int:
+        """All that was sent so far."""
+
+    def look(self, stream: LiveStream, time: int) -> Deferred[Excerpt | None]:
+        """What a stream was at a time (ms of the stream); None: nobody knows."""

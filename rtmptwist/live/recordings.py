@@ -1,10 +1,18 @@
-"""What a recorder tells: that a file begins, that it is complete. Ports; `outlets` tells."""
+"""
+What a recorder tells: that a file begins, that it is complete, and what of a stream it has while
+that goes on. Ports; `outlets` tells.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rtmptwist.live.stream import LiveStream
 
 
 class RecordTurn(StrEnum):
@@ -61,6 +69,13 @@ class StreamRecorder(Protocol):
 
     def recording(self, name: str) -> RecordingMeter | None:
         """How the recording of a stream goes; None: there is none."""
+
+    def chapters(self, stream: LiveStream) -> Sequence[Chapter]:
+        """
+        The files of its present publication that can be played, the oldest first.
+
+        More are added to the same sequence, and the oldest may go.
+        """
 
     def records(self, name: str) -> bool:
         """Whether it records a stream; not if that has failed."""
@@ -125,3 +140,21 @@ class RecorderMeter:
     failures: int
     removed: int
     "Old files."
+
+
+@dataclass(slots=True)
+class Chapter:
+    """A file in which some of a stream is, for those who look back while it goes on."""
+
+    begin: int
+    "Stream time of its first frame, in milliseconds,"
+
+    base: int
+    "and that at which its own time is 0."
+
+    folder: Path
+    names: tuple[str, ...]
+    "Where it is in there, or will be when it is complete."
+
+    unfinished: tuple[str, ...]
+    "Where it is until then."

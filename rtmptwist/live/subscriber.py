@@ -120,6 +120,12 @@ class Subscriber:
             self.cursor = -1
             self.resume()
 
+    def rejoin(self, number: int) -> None:
+        """Go on with a message of the stream, where others are further."""
+        if self.state is State.PAUSED:
+            self.cursor = -1
+            self._audience.rejoin(self, number)
+
     def receive(self, *, audio: bool | None = None, video: bool | None = None) -> None:
         """Leave sound or pictures out, or take them back: pictures with the next key frame."""
         self._audience.change(self, self.format.select(audio=audio, video=video))

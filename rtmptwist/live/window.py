@@ -8,6 +8,7 @@ other GOP cache. Knows nothing of viewers.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Final
 
 from rtmptwist.live.headers import MEDIA, Headers
@@ -150,6 +151,13 @@ class Window:
             if size <= 0:
                 return messages[:count]
         return messages
+
+    def after(self, is_it: Callable[[Message], bool]) -> int | None:
+        """The number of the message after the newest one that is meant; None: it is not here."""
+        for number in range(self.head - 1, self.first - 1, -1):
+            if is_it(self._messages[number - self.first]):
+                return number + 1
+        return None
 
     def time(self, number: int) -> int:
         """Stream time at a message: that of the next media, else of the last; 0 without any."""

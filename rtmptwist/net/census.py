@@ -15,8 +15,9 @@ from rtmptwist.live.rates import Rates
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.playing import Playing
 from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import NetStream, Playing, Publishing
+from rtmptwist.net.streams import NetStream, Publishing
 from rtmptwist.net.tcpinfo import TcpInfo, tcp_info
 
 
@@ -152,9 +153,8 @@ def _use(stream_id: int, stream: NetStream) -> UseMeter:
             viewer=viewer,
         )
     assert isinstance(stream, Playing)
-    subscriber = stream.subscriber
-    viewer = subscriber.meter
-    queue, age = subscriber.behind()
+    viewer = stream.meter
+    queue, age = stream.subscriber.behind()
     return UseMeter(
         action=Action.PLAY,
         message_stream_id=stream_id,

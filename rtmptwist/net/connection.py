@@ -30,8 +30,9 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
+from rtmptwist.net.playing import Playing
 from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import NetStream, Playing, Publishing
+from rtmptwist.net.streams import NetStream, Publishing
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.trail import in_short, longer
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
@@ -292,17 +293,14 @@ class ServerConnection(Protocol):
                 self.close_stream(event.stream_id, "closed by the client")
             case Receive():
                 stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Playing):
+                if isinstance(stream, Playing | Replaying):
                     self.send()
-                    stream.subscriber.receive(audio=event.audio, video=event.video)
-                elif isinstance(stream, Replaying):
-                    self.send()
-                    stream.playback.receive(audio=event.audio, video=event.video)
+                    stream.receive(audio=event.audio, video=event.video)
             case SetBufferLength():
                 self.buffer = event.milliseconds
                 stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Replaying):
-                    stream.playback.buffer(event.milliseconds)
+                if isinstance(stream, Playing | Replaying):
+                    stream.buffer(event.milliseconds)
             case SwfVerificationResponse():
                 if why := self.verification.heard(event):
                     self._reject(why)
@@ -418,10 +416,8 @@ class ServerConnection(Protocol):
 
     def _drained(self) -> None:
         for stream in tuple(self.streams.values()):
-            if isinstance(stream, Playing):
-                stream.subscriber.resume()
-            elif isinstance(stream, Replaying):
-                stream.playback.resume()
+            if isinstance(stream, Playing | Replaying):
+                stream.resume()
 
     # ------------------------------------------------------------------ ends
 

@@ -92,6 +92,18 @@ class Replaying:
         """What is to be played after it."""
         return self._queue
 
+    def resume(self) -> None:
+        """The writer is idle."""
+        self.playback.resume()
+
+    def receive(self, *, audio: bool | None, video: bool | None) -> None:
+        """The client wants sound or pictures no more, or again."""
+        self.playback.receive(audio=audio, video=video)
+
+    def buffer(self, milliseconds: int) -> None:
+        """The client keeps so much."""
+        self.playback.buffer(milliseconds)
+
     # ------------------------------------------------------------- as NetStream
 
     @property

@@ -7,17 +7,15 @@ publisher hear from `live` here, and tell their client.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
-from rtmptwist.live.conduct import Conduct, overdue
+from rtmptwist.live.conduct import Conduct
 from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet, Phase
-from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import redacted
-from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import State
 from rtmptwist.wire.status import Status, StatusCode
@@ -218,153 +216,3 @@ class Publishing:
         )
         connection.note(EventKind.UNPUBLISH, reason, self.application, self.name)
         self._grant.end(Usage(reason, seconds, meter.bytes, meter.messages, meter.dropped))
-
-
-_WORDS: Final = {
-    EndReason.NOT_FOUND: Status(
-        StatusCode.PLAY_STREAM_NOT_FOUND, "Nobody publishes this stream at present."
-    ),
-    EndReason.STALLED: Status(
-        StatusCode.PLAY_INSUFFICIENT_BW, "Closed: nothing was taken for too long."
-    ),
-    EndReason.UNPUBLISHED: Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The stream is over."),
-    EndReason.DURATION: Status(StatusCode.PLAY_STOP, "The wanted duration was played."),
-    EndReason.CLOSED: Status(StatusCode.PLAY_STOP, "The stream was closed by the server."),
-}
-
-
-class Playing:
-    """A client watches a stream."""
-
-    def __init__(
-        self,
-        connection: ServerConnection,
-        stream_id: int,
-        application: Application,
-        path: str,
-        grant: Grant,
-    ) -> None:
-        self.connection = connection
-        self.application = application
-        self._stream_id = stream_id
-        self._path = path
-        self._grant = grant
-        self.since = connection.clock.seconds()
-        self._subscriber: Subscriber | None = None
-
-    @property
-    def account(self) -> str:
-        """In whose name."""
-        return self._grant.account
-
-    @property
-    def name(self) -> str:
-        """Of the stream below its application. May be a secret."""
-        return self._grant.path
-
-    @property
-    def shown(self) -> str:
-        """Application and stream, for logs."""
-        return redacted(self._path)
-
-    @property
-    def expects(self) -> bool:
-        """Whether there is more, or it has not got all yet."""
-        return self.application.is_live(self.name) or self.subscriber.owed
-
-    def attach(self, subscriber: Subscriber) -> None:
-        """Begin; media comes from the first `resume` on."""
-        self._subscriber = subscriber
-
-    @property
-    def subscriber(self) -> Subscriber:
-        """What we are served by, from `attach` on."""
-        assert self._subscriber is not None
-        return self._subscriber
-
-    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
-        """A player has nothing to send."""
-        self.connection.stray()
-
-    def flush(self) -> None:
-        """Nothing was pushed."""
-
-    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
-        """The client stops watching; nothing is left to do if it `ended` meanwhile."""
-        if self._subscriber is not None:
-            self._subscriber.close()
-            self._over(reason)
-            self._subscriber = None  # or they keep each other, and all that waits, from being freed
-
-    def sweep(self, now: float) -> None:
-        """Does what allowed it hold, and is there time left?"""
-        grant = self._grant
-        if reason := grant.objection() or overdue(grant.terms, self.since, now):
-            self.expel(reason)
-
-    def expel(self, reason: str) -> None:
-        """Tell the client and let it go."""
-        connection = self.connection
-        self.subscriber.close()
-        connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_FAILED, reason))
-        connection.drop_stream(self._stream_id)
-        self._over(reason)
-        self._subscriber = None
-        connection.finish_if_unused(reason)
-
-    def shut_down(self) -> None:
-        """Players end when they are told that the stream is over."""
-        self.subscriber.end(EndReason.CLOSED)
-
-    def published(self) -> None:
-        """`live.Player`: the publisher is there, or there again."""
-        self._tell(Status(StatusCode.PLAY_PUBLISH_NOTIFY, "The publisher is there."))
-
-    def unpublished(self) -> None:
-        """`live.Player`: the publisher left for good; the viewer may wait for the next one."""
-        connection = self.connection
-        status = Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left.")
-        connection.session.end_play(self._stream_id, status)
-        connection.send()
-
-    def ended(self, reason: EndReason) -> None:
-        """`live.Player`: there is nothing more to come."""
-        connection = self.connection
-        status = _WORDS[reason]
-        if reason is EndReason.DURATION:
-            complete = Status(StatusCode.PLAY_COMPLETE, status.description)
-            connection.session.play_status(self._stream_id, complete)
-        connection.session.end_play(self._stream_id, status)
-        connection.send()
-        connection.drop_stream(self._stream_id)
-        self._over(status.description)
-        self._subscriber = None
-        if reason is EndReason.STALLED:
-            # it does not read, so nothing but its end will reach it
-            connection.abort(status.description)
-
-    def skipped(self, messages: int) -> None:
-        """`live.Player`: the viewer was too slow for so many messages."""
-        self._tell(Status(StatusCode.PLAY_INSUFFICIENT_BW, f"{messages} messages were left out."))
-
-    def _tell(self, status: Status) -> None:
-        self.connection.session.status(self._stream_id, status)
-        self.connection.send()
-
-    def _over(self, reason: str) -> None:
-        connection = self.connection
-        meter = self.subscriber.meter
-        seconds = connection.clock.seconds() - self.since
-        connection.log.info(
-            "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
-            " {size} bytes, {skips} skips of {skipped} messages",
-            peer=connection.peer,
-            path=self.shown,
-            reason=reason.rstrip("."),
-            seconds=seconds,
-            size=meter.bytes,
-            skips=meter.skips,
-            skipped=meter.skipped,
-        )
-        connection.note(EventKind.STOP, reason, self.application, self.name)
-        self._grant.end(Usage(reason, seconds, meter.bytes, dropped=meter.skipped))

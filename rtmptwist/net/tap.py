@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rtmptwist.net.connection import ServerConnection
-from rtmptwist.net.streams import Playing
+from rtmptwist.net.playing import Playing
 from rtmptwist.net.writer import CipherWriter, MeteredWriter
 from rtmptwist.wire.chunk import ChunkDecoder
 from rtmptwist.wire.errors import RemoteProtocolError

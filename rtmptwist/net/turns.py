@@ -18,10 +18,11 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
-from rtmptwist.live.playback import Film, Playback
-from rtmptwist.live.subscriber import State, Subscriber
+from rtmptwist.live.playback import Excerpt, Film, Playback
+from rtmptwist.live.subscriber import Subscriber
+from rtmptwist.net.playing import Playing
 from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import Playing, Publishing
+from rtmptwist.net.streams import Publishing
 from rtmptwist.net.tls import peer_identity
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
 from rtmptwist.wire.status import StatusCode
@@ -230,35 +231,37 @@ async def pause(connection: ServerConnection, event: Pause) -> None:
         else:
             stream.playback.unpause(round(event.position))
         return
-    subscriber = _subscriber(connection, event)
+    playing = _playing(connection, event)
     connection.session.accept(event)
     connection.send()
     if event.paused:
-        subscriber.pause()
+        playing.pause()
     else:
-        subscriber.unpause()
+        playing.unpause(round(event.position))
 
 
 async def seek(connection: ServerConnection, event: Seek) -> None:
     """
-    Go elsewhere in a file. In a live stream there is only one place to go, its present.
+    Go elsewhere in a file, or in a live stream: to its past, if that is recorded, or its present.
 
-    Refusing would end FFmpeg, so the player is brought there: headers, a key frame, what follows.
+    Refusing would end FFmpeg, so where there is no past the player is brought to the present:
+    headers, a key frame, what follows.
     """
-    stream = connection.streams.get(event.stream_id)
+    stream, time = connection.streams.get(event.stream_id), round(event.position)
     if isinstance(stream, Replaying):
         stream.again()
         connection.session.accept(event, recorded=True)
         connection.send()
-        stream.playback.seek(round(event.position))
+        stream.playback.seek(time)
         return
-    subscriber = _subscriber(connection, event)
-    paused = subscriber.state is State.PAUSED
-    subscriber.pause()
+    playing = _playing(connection, event)
+    excerpt = await connection.ask(playing.look_back(time), _put_away)
+    if connection.streams.get(event.stream_id) is not playing:
+        _put_away(excerpt)  # the stream has ended meanwhile, which the client knows
+        return
     connection.session.accept(event)
     connection.send()
-    if not paused:
-        subscriber.unpause()
+    playing.go(excerpt, time)
 
 
 async def call(connection: ServerConnection, event: Call) -> None:
@@ -387,11 +390,16 @@ def _where(application: Application, path: str) -> str:
     return f"{application.host}/{path}" if application.host else path
 
 
-def _subscriber(connection: ServerConnection, event: Pause | Seek) -> Subscriber:
+def _put_away(excerpt: Excerpt | None) -> None:
+    if excerpt is not None:
+        excerpt.release()
+
+
+def _playing(connection: ServerConnection, event: Pause | Seek) -> Playing:
     stream = connection.streams.get(event.stream_id)
     if not isinstance(stream, Playing):
         raise Refused(StatusCode.FAILED, "Nothing is playing on this stream.")
-    return stream.subscriber
+    return stream
 
 
 TURNS: Final[dict[type, Turn]] = {

@@ -68,6 +68,11 @@ class Plan:
         return FORMATS[self.pattern.extension](self.folder, names)
 
     @property
+    def replayed(self) -> bool:
+        """Whether its files can be played while they grow, and are what viewers see."""
+        return self.pattern.extension == ".flv" and self.take is Take.ALL
+
+    @property
     def settled(self) -> bool:
         """Whether other headers begin another file."""
         return self.pattern.extension in SETTLED

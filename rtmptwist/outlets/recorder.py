@@ -5,7 +5,7 @@ Records the streams of one application by one plan: which of them, and what peop
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +17,7 @@ from rtmptwist.live.interfaces import Publisher
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import (
     CannotRecord,
+    Chapter,
     RecorderMeter,
     RecordEvent,
     RecordingMeter,
@@ -118,6 +119,11 @@ class Recorder:
         if self._retired and not self.recordings and self in self.application.outlets:
             self.application.outlets.remove(self)
             self.application.recorders.remove(self)
+
+    def chapters(self, stream: LiveStream) -> Sequence[Chapter]:
+        """`live.StreamRecorder`: the files of a stream that is recorded."""
+        recording = self.recordings.get(stream)
+        return () if recording is None else recording.chapters
 
     # ---------------------------------------------------------------- by hand
 

@@ -8,9 +8,11 @@ that is due, if there are to be several.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from twisted.logger import Logger
@@ -19,9 +21,10 @@ from twisted.python.failure import Failure
 from rtmptwist.disk.threads import Disk, TooSlow
 from rtmptwist.live.headers import Header, Headers
 from rtmptwist.live.names import redacted
-from rtmptwist.live.recordings import RecordEvent, RecordingMeter, RecordTurn
+from rtmptwist.live.recordings import Chapter, RecordEvent, RecordingMeter, RecordTurn
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.errors import MediaError
+from rtmptwist.outlets.pattern import unfinished
 from rtmptwist.outlets.plan import Plan
 from rtmptwist.outlets.recordfile import Finished, Opened, RecordFile
 from rtmptwist.outlets.tape import Take, Tape, begin_at, cut_at, is_metadata, metadata_in
@@ -32,6 +35,9 @@ MOST_HELD: Final = 16 << 20
 
 RETRY: Final = 60.0
 "Seconds after which a recording that failed begins another file, if they are cut by size alone."
+
+MOST_CHAPTERS: Final = 10_000
+"Files of one recording in which viewers can look back: a week of them, a minute each."
 
 MOST_HEADERS: Final = 1024
 "Messages that wait for a first frame."
@@ -105,6 +111,10 @@ class Recording:
         "That is written to."
         self._files: dict[RecordFile, int] = {}
         "It and those that are still to be completed, with their parts."
+        self.chapters: deque[Chapter] = deque(maxlen=MOST_CHAPTERS)
+        "Of its files, those in which one can look back."
+        self._written: dict[RecordFile, Chapter] = {}
+        "Those of them that are not complete."
         self._tape: Tape | None = None
         self._path = ""
         self._part = 1
@@ -305,7 +315,18 @@ class Recording:
         self._headers = ()
         if headers:
             self._write(tape, headers, _size(headers))
+        if plan.replayed:
+            self._add_chapter(tape)
         return tape
+
+    def _add_chapter(self, tape: Tape) -> None:
+        assert self._file is not None
+        folder = self._plan.folder.root
+        names = Path(self._path).relative_to(folder).parts
+        begin, base = tape.begins
+        chapter = Chapter(begin, base, folder, names, unfinished(names))
+        self._written[self._file] = chapter
+        self.chapters.append(chapter)
 
     def _write(self, tape: Tape, messages: list[Message], size: int) -> None:
         assert self._file is not None
@@ -326,6 +347,9 @@ class Recording:
 
     def _on_finished(self, file: RecordFile, finished: Finished | None) -> None:
         part = self._files.pop(file)
+        chapter = self._written.pop(file, None)
+        if chapter is not None and finished is not None:
+            chapter.names = finished.path.relative_to(chapter.folder).parts
         if finished is not None:
             path = str(finished.path)
             self._say(

@@ -111,6 +111,11 @@ class Tape:
         self._blind = take is not Take.AUDIO
         "No key frame yet: pictures that need one are left out."
 
+    @property
+    def begins(self) -> tuple[int, int]:
+        """Stream time (ms) of the first frame, and that at which the file's own time is 0."""
+        return self._begin, self._base
+
     def begin(
         self, messages: Sequence[Message], headers: Sequence[Header], at: int = 0
     ) -> list[Message]:

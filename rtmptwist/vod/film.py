@@ -22,6 +22,7 @@ from rtmptwist.amf.errors import AmfError
 from rtmptwist.amf.values import EcmaArray
 from rtmptwist.disk.threads import Lane
 from rtmptwist.live.interfaces import Format
+from rtmptwist.live.playback import Mark
 from rtmptwist.media.container import Container, Place, Point
 from rtmptwist.media.flv import VIDEO, FlvTag
 from rtmptwist.media.tag import audio_tag, video_tag
@@ -45,6 +46,9 @@ class Piece(NamedTuple):
     "Where it goes on."
     last: bool = False
     "Nothing more is to come, and nothing is here."
+
+    mark: Mark | None = None
+    "Of its last tag."
 
 
 class Cut(NamedTuple):
@@ -215,7 +219,8 @@ def _whole(container: Container, place: Place, form: Format, origin: int) -> Pie
     if not tags:
         return Piece(b"", 0, 0, place, last=True)
     data = form.encode(messages(tags, origin))
-    return Piece(data, tags[0].timestamp, max(tag.timestamp for tag in tags), following)
+    end = max(tag.timestamp for tag in tags)
+    return Piece(data, tags[0].timestamp, end, following, mark=_mark(tags[-1]))
 
 
 def _cut(container: Container, place: Place, form: Format, cut: Cut, origin: int) -> Piece:
@@ -233,11 +238,16 @@ def _cut(container: Container, place: Place, form: Format, cut: Cut, origin: int
             wanted = wanted[: _first_picture(wanted)]
         if wanted:
             end = max(tag.timestamp for tag in tags)
-            return Piece(form.encode(messages(wanted, origin)), wanted[0].timestamp, end, following)
+            data = form.encode(messages(wanted, origin))
+            return Piece(data, wanted[0].timestamp, end, following, mark=_mark(wanted[-1]))
         place = following
     else:
         return Piece(b"", tags[0].timestamp, tags[-1].timestamp, place)  # a long way to go
     return Piece(b"", 0, 0, place, last=True)
+
+
+def _mark(tag: FlvTag) -> Mark:
+    return Mark(tag.type, tag.timestamp, len(tag.payload), hash(tag.payload))
 
 
 def _first_picture(tags: list[FlvTag]) -> int:

@@ -144,7 +144,7 @@ class FolderFilms:
     log = Logger()
 
     def __init__(self, library: Library) -> None:
-        """None, before `serve`."""
+        """No file can be opened before `serve`."""
         self.public = False
         self._library = library
         self._folder: Folder
@@ -156,8 +156,12 @@ class FolderFilms:
     def serve(self, root: Path, ahead: float, *, public: bool) -> None:
         """This folder from now on. `ahead`: seconds that are sent ahead at most."""
         self._folder = Folder(root)
-        self._ahead = round(ahead * 1000)
+        self.send_ahead(ahead)
         self.public = public
+
+    def send_ahead(self, ahead: float) -> None:
+        """Send so many seconds ahead at most."""
+        self._ahead = round(ahead * 1000)
 
     @property
     def viewers(self) -> int:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from rtmptwist.live.interfaces import Format, Writer
 from rtmptwist.live.meters import SubscriberMeter
-from rtmptwist.live.playback import Viewer
+from rtmptwist.live.playback import Mark, Viewer
 from rtmptwist.media.container import Place, Point
 from rtmptwist.media.errors import MediaError
 from rtmptwist.vod.film import WHOLE, Cut, OpenFilm, Piece, messages
@@ -56,6 +56,7 @@ class FilePlayback:
         "_form",
         "_goal",
         "_head",
+        "_mark",
         "_origin",
         "_pacer",
         "_picture",
@@ -115,6 +116,7 @@ class FilePlayback:
         "Nothing up to this time is to be sent."
         self._origin = start
         "Where it began or was brought to last."
+        self._mark: Mark | None = None
         self._waiting = False
         "For a thread,"
         self._ticket = 0
@@ -186,6 +188,11 @@ class FilePlayback:
             self._stop()
             self._film.release()
             self._closed(self)
+
+    @property
+    def mark(self) -> Mark | None:
+        """As `Playback`."""
+        return self._mark
 
     @property
     def position(self) -> int:
@@ -311,7 +318,7 @@ class FilePlayback:
         if piece.end > self._after:
             self._after = -1
         self._head.follow(self._at, piece.start)
-        self._place, self._at = piece.next, piece.end
+        self._place, self._at, self._mark = piece.next, piece.end, piece.mark
         if self._first is None:
             self._first = self._pacer.seconds()
         self._write(piece.data)

@@ -1,0 +1,277 @@
+"""
+What one message stream of a server connection does that plays something live, or what that was.
+
+`Playing` stands beside `net.streams.Publishing` and `net.replaying.Replaying`. It hears from
+`live`, and tells its client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.application import Application
+from rtmptwist.live.conduct import overdue
+from rtmptwist.live.interfaces import EndReason
+from rtmptwist.live.journal import EventKind
+from rtmptwist.live.meters import SubscriberMeter
+from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Excerpt
+from rtmptwist.live.subscriber import State, Subscriber
+from rtmptwist.net.rewound import Rewound
+from rtmptwist.wire.message import Message
+from rtmptwist.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from rtmptwist.net.connection import ServerConnection
+
+_WORDS: Final = {
+    EndReason.NOT_FOUND: Status(
+        StatusCode.PLAY_STREAM_NOT_FOUND, "Nobody publishes this stream at present."
+    ),
+    EndReason.STALLED: Status(
+        StatusCode.PLAY_INSUFFICIENT_BW, "Closed: nothing was taken for too long."
+    ),
+    EndReason.UNPUBLISHED: Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The stream is over."),
+    EndReason.DURATION: Status(StatusCode.PLAY_STOP, "The wanted duration was played."),
+    EndReason.CLOSED: Status(StatusCode.PLAY_STOP, "The stream was closed by the server."),
+}
+
+
+class Playing:
+    """A client watches a stream."""
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        stream_id: int,
+        application: Application,
+        path: str,
+        grant: Grant,
+    ) -> None:
+        self.connection = connection
+        self.application = application
+        self._stream_id = stream_id
+        self._path = path
+        self._grant = grant
+        self.since = connection.clock.seconds()
+        self._subscriber: Subscriber | None = None
+        self._back: Rewound | None = None
+        "Where it is in the stream's past, if it is there,"
+        self._recorded = 0
+        "bytes that it got there before,"
+        self._owed: Callable[[], None] | None = None
+        "and what it is to hear when it has seen all of that: the stream has ended."
+
+    @property
+    def account(self) -> str:
+        """In whose name."""
+        return self._grant.account
+
+    @property
+    def name(self) -> str:
+        """Of the stream below its application. May be a secret."""
+        return self._grant.path
+
+    @property
+    def shown(self) -> str:
+        """Application and stream, for logs."""
+        return redacted(self._path)
+
+    @property
+    def expects(self) -> bool:
+        """Whether there is more, or it has not got all yet."""
+        return self.application.is_live(self.name) or self.subscriber.owed
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Begin; media comes from the first `resume` on."""
+        self._subscriber = subscriber
+
+    @property
+    def subscriber(self) -> Subscriber:
+        """What we are served by, from `attach` on."""
+        assert self._subscriber is not None
+        return self._subscriber
+
+    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
+        """A player has nothing to send."""
+        self.connection.stray()
+
+    def flush(self) -> None:
+        """Nothing was pushed."""
+
+    @property
+    def meter(self) -> SubscriberMeter:
+        """What it got so far."""
+        meter, back = self.subscriber.meter, self._back
+        state = meter.state if back is None else "rewound"
+        sent = meter.bytes + self._recorded + (back.bytes_out if back is not None else 0)
+        return SubscriberMeter(state, sent, meter.skips, meter.skipped, meter.first_frame)
+
+    # -------------------------------------------------------------- its client
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent, as the client wants."""
+        if self._back is not None:
+            return self._back.paused
+        return self.subscriber.state is State.PAUSED
+
+    def pause(self) -> None:
+        """Send nothing until `unpause`."""
+        (self._back or self.subscriber).pause()
+
+    def unpause(self, time: int) -> None:
+        """Rejoin what is live now, or go on in the past where the client stopped."""
+        if self._back is not None:
+            self._back.unpause(time)
+        else:
+            self.subscriber.unpause()
+
+    async def look_back(self, time: int) -> Excerpt | None:
+        """What the stream was at a time (ms of the stream); None: that is live, or not known."""
+        past, stream = self.application.past, self.application.find(self.name)
+        if past is None or stream is None:
+            return None
+        start = stream.window.start
+        if start is not None and time >= stream.window.time(start):
+            return None
+        return await past.look(stream, time)
+
+    def go(self, excerpt: Excerpt | None, time: int) -> None:
+        """Show the stream as it was at a time (ms of the stream), or else its present."""
+        paused = self.paused
+        stream = self.application.find(self.name)
+        self._leave_past()
+        self.subscriber.pause()
+        if excerpt is not None and stream is not None:
+            self._back = Rewound(self, stream, excerpt, time, paused=paused)
+        elif not paused:
+            self.return_to(None)
+
+    def return_to(self, number: int | None) -> None:
+        """Be live again, from that message on; None: as a new viewer."""
+        self._leave_past()
+        owed, self._owed = self._owed, None
+        if number is not None:
+            self.subscriber.rejoin(number)
+        elif owed is None:
+            self.subscriber.unpause()
+        if owed is not None:
+            owed()
+
+    def resume(self) -> None:
+        """The writer is idle."""
+        (self._back or self.subscriber).resume()
+
+    def receive(self, *, audio: bool | None, video: bool | None) -> None:
+        """The client wants sound or pictures no more, or again."""
+        self.subscriber.receive(audio=audio, video=video)
+        if self._back is not None:
+            self._back.receive(audio=audio, video=video)
+
+    def buffer(self, milliseconds: int) -> None:
+        """The client keeps so much; what is live is sent as it comes."""
+        if self._back is not None:
+            self._back.buffer(milliseconds)
+
+    def _leave_past(self) -> None:
+        back, self._back = self._back, None
+        if back is not None:
+            back.close()
+            self._recorded += back.bytes_out
+
+    # ------------------------------------------------------------- as NetStream
+
+    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
+        """The client stops watching; nothing is left to do if it `ended` meanwhile."""
+        if self._subscriber is not None:
+            self._subscriber.close()
+            self._over(reason)
+            self._subscriber = None  # or they keep each other, and all that waits, from being freed
+
+    def sweep(self, now: float) -> None:
+        """Does what allowed it hold, and is there time left?"""
+        grant = self._grant
+        if reason := grant.objection() or overdue(grant.terms, self.since, now):
+            self.expel(reason)
+
+    def expel(self, reason: str) -> None:
+        """Tell the client and let it go."""
+        connection = self.connection
+        self.subscriber.close()
+        connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_FAILED, reason))
+        connection.drop_stream(self._stream_id)
+        self._over(reason)
+        self._subscriber = None
+        connection.finish_if_unused(reason)
+
+    def shut_down(self) -> None:
+        """Players end when they are told that the stream is over."""
+        self.ended(EndReason.CLOSED)
+
+    def published(self) -> None:
+        """`live.Player`: the publisher is there, or there again."""
+        if self._back is not None:
+            self._owed = None
+            return
+        self._tell(Status(StatusCode.PLAY_PUBLISH_NOTIFY, "The publisher is there."))
+
+    def unpublished(self) -> None:
+        """`live.Player`: the publisher left for good; the viewer may wait for the next one."""
+        if self._back is not None:
+            self._owed = self.unpublished
+            return
+        connection = self.connection
+        status = Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left.")
+        connection.session.end_play(self._stream_id, status)
+        connection.send()
+
+    def ended(self, reason: EndReason) -> None:
+        """`live.Player`: there is nothing more to come."""
+        if self._back is not None and reason in (EndReason.UNPUBLISHED, EndReason.NOT_FOUND):
+            self._owed = partial(self.ended, reason)
+            return
+        self.subscriber.close()
+        connection = self.connection
+        status = _WORDS[reason]
+        if reason is EndReason.DURATION:
+            complete = Status(StatusCode.PLAY_COMPLETE, status.description)
+            connection.session.play_status(self._stream_id, complete)
+        connection.session.end_play(self._stream_id, status)
+        connection.send()
+        connection.drop_stream(self._stream_id)
+        self._over(status.description)
+        self._subscriber = None
+        if reason is EndReason.STALLED:
+            # it does not read, so nothing but its end will reach it
+            connection.abort(status.description)
+
+    def skipped(self, messages: int) -> None:
+        """`live.Player`: the viewer was too slow for so many messages."""
+        self._tell(Status(StatusCode.PLAY_INSUFFICIENT_BW, f"{messages} messages were left out."))
+
+    def _tell(self, status: Status) -> None:
+        self.connection.session.status(self._stream_id, status)
+        self.connection.send()
+
+    def _over(self, reason: str) -> None:
+        connection = self.connection
+        self._leave_past()
+        meter = self.meter
+        seconds = connection.clock.seconds() - self.since
+        connection.log.info(
+            "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
+            " {size} bytes, {skips} skips of {skipped} messages",
+            peer=connection.peer,
+            path=self.shown,
+            reason=reason.rstrip("."),
+            seconds=seconds,
+            size=meter.bytes,
+            skips=meter.skips,
+            skipped=meter.skipped,
+        )
+        connection.note(EventKind.STOP, reason, self.application, self.name)
+        self._grant.end(Usage(reason, seconds, meter.bytes, dropped=meter.skipped))

@@ -1,0 +1,134 @@
+"""What streams were: their recordings, played while they go on, in the streams' own time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rtmptwist.disk.folder import Folder
+from rtmptwist.live.application import Application
+from rtmptwist.live.interfaces import Format, Writer
+from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Excerpt, Film, Playback, Viewer
+from rtmptwist.live.recordings import Chapter
+from rtmptwist.live.stream import LiveStream
+from rtmptwist.media.errors import MediaError
+from rtmptwist.media.flvcontainer import FlvContainer
+from rtmptwist.vod.kinds import Candidate
+from rtmptwist.vod.library import FolderFilms, Library
+from rtmptwist.wire.message import Message, MessageType
+
+_METADATA = b"\x02\x00\x0aonMetaData"
+"How AMF0 begins with that name."
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """`live.Format`: another one, for what was recorded, in the time of its stream."""
+
+    form: Format
+    base: int
+
+    @property
+    def video(self) -> bool:
+        """As `Format`."""
+        return self.form.video
+
+    def select(self, *, audio: bool | None = None, video: bool | None = None) -> Shifted:
+        """As `Format`."""
+        return Shifted(self.form.select(audio=audio, video=video), self.base)
+
+    def encode(self, messages: Sequence[Message]) -> bytes:
+        """As `Format`; without what onMetaData says of a file."""
+        return self.form.encode(
+            [
+                Message(m.type, m.timestamp + self.base, m.stream_id, m.payload)
+                for m in messages
+                if m.type != MessageType.DATA or not m.payload.startswith(_METADATA)
+            ]
+        )
+
+
+class History:
+    """`live.playback.Past` of an application: what its recorders have, as FLV files."""
+
+    log = Logger()
+
+    def __init__(self, application: Application, library: Library) -> None:
+        self._application = application
+        self._library = library
+        self._films = FolderFilms(library)
+
+    def serve(self, ahead: float) -> None:
+        """`ahead`: seconds that are sent ahead at most, from now on."""
+        self._films.send_ahead(ahead)
+
+    @property
+    def bytes_out(self) -> int:
+        """As `Past`."""
+        return self._films.bytes_out
+
+    def look(self, stream: LiveStream, time: int) -> Deferred[Excerpt | None]:
+        """As `Past`."""
+        for recorder in self._application.recorders:
+            chapters = recorder.chapters(stream)
+            if chapters:
+                before = [chapter for chapter in chapters if chapter.begin <= time]
+                found = before[-1] if before else chapters[0]
+                return Deferred.fromCoroutine(self.open(chapters, found))
+        return Deferred.fromCoroutine(_nothing())
+
+    async def open(self, chapters: Sequence[Chapter], chapter: Chapter) -> Excerpt | None:
+        """A chapter, to be played; None: it cannot be, which the log knows."""
+        wanted = [Candidate(names, FlvContainer) for names in (chapter.unfinished, chapter.names)]
+        try:
+            film = await self._library.open(Folder(chapter.folder), wanted)
+        except (OSError, MediaError) as error:
+            self.log.warn(
+                "{path} cannot be looked back into: {error}",
+                path=redacted(str(chapter.folder.joinpath(*chapter.names))),
+                error=str(error),
+            )
+            return None
+        return _Excerpt(self, film, chapters, chapter)
+
+    def play(self, film: Film, form: Format, writer: Writer, viewer: Viewer) -> Playback:
+        """Play a file that was opened."""
+        return self._films.play(film, form, writer, viewer)
+
+
+class _Excerpt:
+    """`live.playback.Excerpt`: a chapter that is open."""
+
+    def __init__(
+        self, history: History, film: Film, chapters: Sequence[Chapter], chapter: Chapter
+    ) -> None:
+        self._history = history
+        self._film = film
+        self._chapters = chapters
+        self._chapter = chapter
+        self.base = chapter.base
+
+    def play(self, form: Format, writer: Writer, viewer: Viewer) -> Playback:
+        """As `Excerpt`."""
+        return self._history.play(self._film, Shifted(form, self.base), writer, viewer)
+
+    def next(self) -> Deferred[Excerpt | None]:
+        """As `Excerpt`."""
+        later = (chapter for chapter in self._chapters if chapter.begin > self._chapter.begin)
+        following = next(later, None)
+        if following is None:
+            return Deferred.fromCoroutine(_nothing())
+        return Deferred.fromCoroutine(self._history.open(self._chapters, following))
+
+    def release(self) -> None:
+        """As `Excerpt`."""
+        self._film.release()
+
+
+async def _nothing() -> Excerpt | None:
+    """There is none."""
+    return None

@@ -1,0 +1,198 @@
+"""Viewers of a live stream who go back into its recording, over real sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rtmptwist.config.schema import App
+from rtmptwist.net.playing import Playing
+from rtmptwist.outlets.recorder import Recorder
+from rtmptwist.wire.message import Message
+from tests.support.guests import Guest, Host, eventually, live, serving
+from tests.support.live import aac_header, audio, avc_header, gop
+from tests.support.logs import Logs
+from tests.support.reactor import reactor_test
+
+
+def recorded(folder: Path, options: str = "", **keys: Any) -> App:
+    """An application that records, and sends what is recorded as fast as it goes."""
+    settings = {"window": 6.0, "max_lag": 6.0, "grace": 0.0, **keys}
+    return live(outlets=(f"record:{folder}/{{name}}.flv{options}",), files_ahead=3600.0, **settings)
+
+
+def film(since: int, until: int) -> list[Message]:
+    """Seconds of sound and pictures, a GOP each."""
+    return [message for second in range(since, until) for message in gop(second * 1000, 25)]
+
+
+async def on_air(host: Host, seconds: int) -> Guest:
+    """A publisher that has sent so much."""
+    publisher = await host.publish()
+    await publisher.feed(avc_header(), aac_header(), *film(0, seconds))
+    return publisher
+
+
+async def viewer_of(host: Host, keeps: int = 3_600_000) -> Guest:
+    viewer = await host.play()
+    viewer.stream.keep(keeps)
+    await viewer.until(lambda: viewer.media)
+    await viewer.settle()
+    return viewer
+
+
+async def written(host: Host, seconds: float) -> None:
+    """Until so much of the present file is on the disk."""
+    (recorder,) = host.application().recorders
+    assert isinstance(recorder, Recorder)
+
+    def there() -> bool:
+        (meter,) = recorder.meter.recordings
+        return meter.seconds >= seconds and not meter.waiting
+
+    await eventually(there)
+
+
+def frames(viewer: Guest) -> list[tuple[int, bytes]]:
+    """What is no header, by when it came."""
+    heads = {avc_header().payload, aac_header().payload}
+    return [(m.timestamp, m.payload) for m in viewer.media if m.payload not in heads]
+
+
+def of(messages: list[Message]) -> list[tuple[int, bytes]]:
+    return [(m.timestamp, m.payload) for m in messages]
+
+
+@reactor_test
+async def test_from_the_past_into_the_present_without_a_gap(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        assert viewer.times[-1] >= 11_000
+        await written(host, 11.9)
+        viewer.messages.clear()
+        told = await viewer.stream.seek(2500)
+        assert told["code"] == "NetStream.Seek.Notify"
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(2, 12)))
+        assert viewer.payloads[:2] == [avc_header().payload, aac_header().payload]
+        await publisher.feed(*film(12, 14))
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(2, 14)))
+        assert frames(viewer) == of(film(2, 14))
+        uses = [use for each in host.site.connections() for use in each.streams.values()]
+        (playing,) = (use for use in uses if isinstance(use, Playing))
+        assert playing.meter.state == "flowing"
+
+
+@reactor_test
+async def test_through_the_files_of_a_recording(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path, ":segment=4s")) as host:
+        publisher = await on_air(host, 4)
+        for second in (4, 8, 12):
+            await written(host, 3.9)
+            await publisher.feed(*film(second, second + 4))
+        await written(host, 3.9)
+        (recorder,) = host.application().recorders
+        assert len(recorder.chapters(host.stream("show"))) >= 3
+        viewer = await viewer_of(host)
+        viewer.messages.clear()
+        await viewer.stream.seek(0)
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(0, 16)))
+        await publisher.feed(*film(16, 17))
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(0, 17)))
+        assert frames(viewer) == of(film(0, 17))
+
+
+@reactor_test
+async def test_a_pause_in_the_past(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.pause(True, 11_900)
+        viewer.messages.clear()
+        await viewer.stream.seek(3000)
+        await viewer.until(lambda: len(viewer.media) >= 3)
+        await viewer.settle()
+        assert len(viewer.media) < 10
+        viewer.messages.clear()
+        await publisher.feed(*film(12, 13))
+        assert viewer.media == []
+        await viewer.stream.pause(False, 3000)
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(3, 13)))
+        assert frames(viewer) == of(film(3, 13))
+
+
+@reactor_test
+async def test_the_end_of_the_stream_is_told_when_it_has_been_seen(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.stream.pause(True, 1000)
+        viewer.messages.clear()
+        viewer.infos.clear()
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        await viewer.settle()
+        assert "Play.UnpublishNotify" not in viewer.told
+        await viewer.stream.pause(False, 1000)
+        await viewer.until_told("Play.UnpublishNotify")
+        assert frames(viewer)[-1] == of(film(11, 12))[-1]
+
+
+@reactor_test
+async def test_back_to_the_present_by_seeking(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host, 500)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.until(lambda: min(viewer.times[-3:]) < 3000)
+        await viewer.stream.seek(99_999)
+        viewer.messages.clear()
+        await viewer.until(lambda: viewer.media and viewer.times[-1] >= 11_900)
+        await publisher.feed(*film(12, 13))
+        await viewer.until(lambda: viewer.times[-1] >= 12_900)
+        assert frames(viewer)[-len(film(12, 13)) :] == of(film(12, 13))
+        assert frames(viewer)[0][0] >= 1000
+
+
+@reactor_test
+async def test_a_recording_that_is_gone(tmp_path: Path, logs: Logs) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        (tmp_path / "show.flv.part").unlink()
+        viewer.messages.clear()
+        await viewer.stream.seek(1000)
+        await viewer.until(lambda: viewer.media and viewer.times[-1] >= 11_900)
+        assert frames(viewer)[0][0] == 11_000
+        assert logs.about("cannot be looked back into")
+
+
+@reactor_test
+async def test_an_operator_closes_what_is_looked_back_into(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        await on_air(host, 12)
+        viewer = await viewer_of(host, 500)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        host.stream("show").close("enough")
+        await viewer.until_told("Play.Stop")
+        assert host.application().streams == {}
+
+
+@reactor_test
+async def test_sound_is_left_out_of_the_past_too(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        viewer.stream.receive(audio=False)
+        await viewer.settle()
+        viewer.messages.clear()
+        await viewer.stream.seek(1000)
+        await viewer.until(lambda: viewer.times and viewer.times[-1] >= 11_900)
+        assert audio(0).payload[:1] not in {payload[:1] for _, payload in frames(viewer)}
