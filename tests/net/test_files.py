@@ -369,6 +369,22 @@ async def queue(host: Host, viewer: Guest) -> Slow:
 
 
 @reactor_test
+async def test_who_leaves_before_it_is_open_has_never_been_there(folder: Path) -> None:
+    async with serving(vod(folder, max_viewers=1)) as host:
+        application = host.application()
+        slow = Slow(application.films)
+        application.films = slow
+        guest = await host.guest()
+        guest.stream.play("show").addErrback(lambda _: None)
+        await eventually(lambda: slow.opened)
+        guest.vanish()
+        await eventually(lambda: not host.connections)
+        slow.opened[0].callback(None)
+        application.films = slow.films
+        await whole(await watch(host))  # there is room for one
+
+
+@reactor_test
 async def test_who_leaves_before_the_next_one_begins(folder: Path) -> None:
     async with serving(vod(folder)) as host:
         viewer = await watch(host)
