@@ -17,11 +17,10 @@ from rtmptwist.live.conduct import overdue
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.meters import SubscriberMeter
-from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Excerpt
 from rtmptwist.live.subscriber import State, Subscriber
 from rtmptwist.net.rewound import Rewound
-from rtmptwist.wire.message import Message
+from rtmptwist.net.use import Watching
 from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _WORDS: Final = {
 }
 
 
-class Playing:
+class Playing(Watching):
     """A client watches a stream."""
 
     def __init__(
@@ -51,12 +50,7 @@ class Playing:
         path: str,
         grant: Grant,
     ) -> None:
-        self.connection = connection
-        self.application = application
-        self._stream_id = stream_id
-        self._path = path
-        self._grant = grant
-        self.since = connection.clock.seconds()
+        super().__init__(connection, stream_id, application, path, grant)
         self._subscriber: Subscriber | None = None
         self._back: Rewound | None = None
         "Where it is in the stream's past, if it is there,"
@@ -64,21 +58,6 @@ class Playing:
         "bytes that it got there before,"
         self._owed: Callable[[], None] | None = None
         "and what it is to hear when it has seen all of that: the stream has ended."
-
-    @property
-    def account(self) -> str:
-        """In whose name."""
-        return self._grant.account
-
-    @property
-    def name(self) -> str:
-        """Of the stream below its application. May be a secret."""
-        return self._grant.path
-
-    @property
-    def shown(self) -> str:
-        """Application and stream, for logs."""
-        return redacted(self._path)
 
     @property
     def expects(self) -> bool:
@@ -94,13 +73,6 @@ class Playing:
         """What we are served by, from `attach` on."""
         assert self._subscriber is not None
         return self._subscriber
-
-    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
-        """A player has nothing to send."""
-        self.connection.stray()
-
-    def flush(self) -> None:
-        """Nothing was pushed."""
 
     @property
     def meter(self) -> SubscriberMeter:

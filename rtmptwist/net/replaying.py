@@ -18,10 +18,9 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import overdue
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.journal import EventKind
-from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Playback
+from rtmptwist.net.use import Watching
 from rtmptwist.wire.events import Play
-from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ Begin = Callable[["Replaying", Play], Coroutine[Any, Any, None]]
 "Begins with what was queued, in place of what has ended. Refusals are raised."
 
 
-class Replaying:
+class Replaying(Watching):
     """A client watches a file."""
 
     def __init__(
@@ -48,34 +47,14 @@ class Replaying:
         queue: deque[Play] | None = None,
     ) -> None:
         """`queue`: what is to be played after it."""
-        self.connection = connection
-        self.application = application
-        self._stream_id = stream_id
-        self._path = path
-        self._grant = grant
+        super().__init__(connection, stream_id, application, path, grant)
         self._begin = begin
         self._queue = queue
         self._idle = False
         "All was sent, and nothing was queued."
-        self.since = connection.clock.seconds()
         self._playback: Playback | None = None
         self._changing: Deferred[None] | None = None
         "What is queued is about to begin."
-
-    @property
-    def account(self) -> str:
-        """In whose name."""
-        return self._grant.account
-
-    @property
-    def name(self) -> str:
-        """Of the file below its application. May be a secret."""
-        return self._grant.path
-
-    @property
-    def shown(self) -> str:
-        """Application and file, for logs."""
-        return redacted(self._path)
 
     def attach(self, playback: Playback) -> None:
         """Begin; media comes from the first `resume` on."""
@@ -110,13 +89,6 @@ class Replaying:
     def expects(self) -> bool:
         """No server that stops waits for the end of a film: it can be sought elsewhere."""
         return False
-
-    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
-        """A player has nothing to send."""
-        self.connection.stray()
-
-    def flush(self) -> None:
-        """Nothing was pushed."""
 
     def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
         """The client stops watching."""

@@ -15,7 +15,7 @@ from rtmptwist.live.conduct import Conduct
 from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.journal import EventKind
-from rtmptwist.live.names import redacted
+from rtmptwist.net.use import Use
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import State
 from rtmptwist.wire.status import Status, StatusCode
@@ -54,7 +54,7 @@ class NetStream(Protocol):
         """The server stops, and the connection is closed next: say what is due before that."""
 
 
-class Publishing:
+class Publishing(Use):
     """A client feeds a stream."""
 
     stands_in = False
@@ -68,33 +68,13 @@ class Publishing:
         grant: Grant,
         kind: str = "live",
     ) -> None:
+        super().__init__(connection, stream_id, application, path, grant)
         self.kind = kind
         "What the client asked for, beside to be live: `record`, `append`."
-        self.connection = connection
-        self.application = application
-        self._stream_id = stream_id
-        self._path = path
-        self._grant = grant
-        self.since = connection.clock.seconds()
         self._inlet: Inlet | None = None
         self._conduct: Conduct | None = None
         self.merge = 0.0
         "Seconds that the stream gathers messages."
-
-    @property
-    def account(self) -> str:
-        """In whose name."""
-        return self._grant.account
-
-    @property
-    def name(self) -> str:
-        """Of the stream below its application. May be a secret."""
-        return self._grant.path
-
-    @property
-    def shown(self) -> str:
-        """Application and stream, for logs."""
-        return redacted(self._path)
 
     @property
     def expects(self) -> bool:
