@@ -170,6 +170,6 @@ def _modestly(work: Callable[[], T]) -> T:
     """In a thread that leaves the processor to the reactor."""
     # a priority belongs to a thread on Linux, elsewhere to the process
     if sys.platform == "linux" and not hasattr(_modest, "done"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        os.nice(NICENESS)  # of this thread alone
         _modest.done = True
     return work()

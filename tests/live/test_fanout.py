@@ -588,6 +588,28 @@ def test_a_paused_viewer_rejoins_what_is_live() -> None:
     assert viewer.skips == []
 
 
+def test_a_paused_viewer_goes_on_where_it_wants() -> None:
+    """It has been told what was before that, by somebody else."""
+    stage = Stage()
+    inlet = stage.publish()
+    feed(inlet, *headers(), *gop(0))
+    viewer = stage.watch()
+    viewer.subscriber.pause()
+    before = len(viewer.messages)
+    feed(inlet, *gop(200), *gop(400))
+    last = gop(200)[2]
+    number = stage.stream.window.after(lambda m: m.payload == last.payload)
+    assert number is not None
+    viewer.subscriber.rejoin(number)
+    wanted = payloads([*gop(200)[3:], *gop(400)])
+    assert viewer.payloads[before:] == HEADERS + wanted
+    viewer.subscriber.rejoin(0)
+    feed(inlet, *gop(600))
+    assert viewer.payloads[before:] == HEADERS + wanted + payloads(gop(600))
+    assert viewer.skips == []
+    assert stage.stream.window.after(lambda m: m.payload == b"never") is None
+
+
 def test_pausing_at_odd_times_is_harmless() -> None:
     stage = Stage()
     viewer = stage.watch()
