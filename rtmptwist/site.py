@@ -94,7 +94,7 @@ def check(config: Config) -> None:
         check_listener(section, problems)
     check_hooks(config.hooks, _folder(config), problems)
     if problems:
-        raise SiteError("\n".join(problems))
+        raise SiteError("\n".join(map(config.placed, problems)))
 
 
 def endpoints(config: Config) -> dict[str, schema.Listener]:
@@ -304,7 +304,7 @@ class Site:
             before=self._doors,
         )
         if problems:
-            raise SiteError("\n".join(problems))
+            raise SiteError("\n".join(map(config.placed, problems)))
         return Plan(config, hosts, settings, swfs, rules, hooks, secrets, plugged, doors)
 
     def adopt(self, plan: Plan) -> None:

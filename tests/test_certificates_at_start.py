@@ -35,7 +35,10 @@ def refusal(folder: Path, **keys: object) -> str:
     """What is wrong with it."""
     with pytest.raises(SiteError) as caught:
         checked(folder, **keys)
-    return str(caught.value).replace(f"{folder}/", "")
+    place, _, words = str(caught.value).replace(f"{folder}/", "").partition(": ")
+    line = 3 + len(keys) if " key: " in words else 1
+    assert place == f"site.ini:{line}"
+    return words
 
 
 def written(folder: Path, name: str, signed: Signed, *parts: bytes) -> Path:

@@ -447,11 +447,15 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         with pytest.raises(SiteError) as caught:
             attempt(wrong)
         a, b, c, d = str(caught.value).split("\n")
-        assert a.startswith("[hook a] ")
+        assert "test.ini: [hook a] " in a
         assert "No such file" in a
-        assert b.startswith("[hook b] ")
-        assert c == "[hook c] run: there is no program no-such-program that could be started"
-        assert d == "[hook d] run: there is no program ./no-such-program that could be started"
+        assert "test.ini: [hook b] " in b
+        assert c.endswith(
+            "test.ini: [hook c] run: there is no program no-such-program that could be started"
+        )
+        assert d.endswith(
+            "test.ini: [hook d] run: there is no program ./no-such-program that could be started"
+        )
 
 
 def test_secrets_are_watched(tmp_path: Path) -> None:

@@ -617,9 +617,10 @@ def test_names_that_are_none(tmp_path: Path, name: Value, use: str) -> None:
 def test_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
     text = with_keys(tmp_path) + "[vhost h / app live]\nkeys = other.keys\n"
     (tmp_path / "show.keys").write_text("\ngarbage\n")
+    at = rf"{tmp_path}/site.ini:\d+:"
     words = (
-        rf"^\[app live\] {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
-        rf"\[vhost h / app live\] {tmp_path}/other.keys: is not there; [^\n]*$"
+        rf"^{at} \[app live\] {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
+        rf"{at} \[vhost h / app live\] {tmp_path}/other.keys: is not there; [^\n]*$"
     )
     with pytest.raises(SiteError, match=words):
         House(tmp_path, text)
@@ -647,10 +648,11 @@ def test_swf_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
     text = (
         f"{FILE}\n[app flash]\nswf = a.swf\n  b.swf\n[vhost a.example / app flash]\nswf = c.swf\n"
     )
+    at = rf"{tmp_path}/site.ini:\d+:"
     words = (
-        rf"^\[app flash\] swf: {tmp_path}/a.swf: no SWF file: it begins with '<ht' [^\n]*\n"
-        rf"\[app flash\] swf: {tmp_path}/b.swf: No such file or directory\n"
-        rf"\[vhost a.example / app flash\] swf: {tmp_path}/c.swf: No such [^\n]*$"
+        rf"^{at} \[app flash\] swf: {tmp_path}/a.swf: no SWF file: it begins with '<ht' .*\n"
+        rf"{at} \[app flash\] swf: {tmp_path}/b.swf: No such file or directory\n"
+        rf"{at} \[vhost a.example / app flash\] swf: {tmp_path}/c.swf: No such [^\n]*$"
     )
     with pytest.raises(SiteError, match=words):
         House(tmp_path, text)
@@ -756,10 +758,10 @@ def test_what_is_wrong_with_outlets(tmp_path: Path, look: Any) -> None:
     with pytest.raises(SiteError) as caught:
         look(load(path))
     lines = str(caught.value).split("\n")
-    assert [line.partition(": ")[0] for line in lines] == [
-        "[app live] outlets",
-        "[app live] outlets",
-        "[vhost a.example / app live] outlets",
+    assert [": ".join(line.split(": ")[:2]) for line in lines] == [
+        f"{path}:6: [app live] outlets",
+        f"{path}:6: [app live] outlets",
+        f"{path}:10: [vhost a.example / app live] outlets",
     ]
     assert "expected a path that ends in .flv" in lines[0]
     assert '"recrod"; expected record' in lines[1]

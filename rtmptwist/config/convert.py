@@ -523,9 +523,12 @@ class Lines(Converter[tuple[T, ...]]):
 class Described(Converter[str]):
     """`kind:argument:key=value`, which the plugin of that kind understands."""
 
+    def __init__(self, example: str) -> None:
+        self._example = example
+
     def read(self, text: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*(?::.+)?", text):
-            raise wrong(text, "a kind and what belongs to it, such as record:DIR/{name}.flv")
+            raise wrong(text, f"a kind and what belongs to it, such as {self._example}")
         return text
 
     def show(self, value: str) -> str:

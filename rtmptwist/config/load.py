@@ -125,6 +125,7 @@ class _Loader:
             listeners=tuple(self._listeners()),
             vhosts=tuple(self._vhosts()),
             hooks=tuple(self._hooks()),
+            lines=dict(self._lines()),
         )
         self._check_names_of_hooks()
         if not config.listeners:
@@ -135,6 +136,13 @@ class _Loader:
 
     def _problem(self, problem: Problem) -> None:
         self.problems[problem] = None
+
+    def _lines(self) -> Iterator[tuple[tuple[str, str], int]]:
+        for (kind, host, name), (section, _) in self.found.items():
+            heading = f"vhost {host} / app {name}" if host and kind is App else section.name
+            yield (heading, ""), section.line
+            for key, entry in section.entries.items():
+                yield (heading, key), entry.lines[0]
 
     # --- from text to values
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
@@ -127,8 +128,12 @@ class App:
     swf: Annotated[tuple[SwfPlace, ...], SwfFiles()] = ()
     files: Annotated[Path | None, Place("none")] = None
     files_ahead: Annotated[float, Duration(1, HOUR)] = 60.0
-    inlet: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
-    outlets: Annotated[tuple[str, ...] | None, Or("none", Lines(Described()))] = None
+    inlet: Annotated[
+        tuple[str, ...] | None, Or("none", Lines(Described("file:slate.flv?loop")))
+    ] = None
+    outlets: Annotated[
+        tuple[str, ...] | None, Or("none", Lines(Described("record:DIR/{name}.flv")))
+    ] = None
     merge: Annotated[float, Duration(0, 10)] = 0.0
     window: Annotated[float, Duration(0.1, HOUR)] = 10.0
     window_size: Annotated[int, Size(1 << 16, 1 << 40)] = 32 << 20
@@ -208,6 +213,19 @@ class Config:
     "The first is the one without a name."
 
     hooks: tuple[Hook, ...] = ()
+
+    lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
+    "Where each section stands, by its name and an empty text, and each key, by both names."
+
+    def placed(self, problem: str) -> str:
+        """Put file and line in front of what begins with `[SECTION] KEY:`, or the section alone."""
+        section, _, rest = problem.removeprefix("[").partition("] ")
+        key = rest.partition(":")[0]
+        sections = section, section.rpartition(" / ")[2]  # what a host does not say, all hosts say
+        for place in product((key, ""), sections):
+            if line := self.lines.get((place[1], place[0])):
+                return f"{self.path}:{line}: {problem}"
+        return f"{self.path}: {problem}"
 
 
 @dataclass(frozen=True, slots=True)
