@@ -289,7 +289,7 @@ def test_readme_s_back_end(started: Programs) -> None:
         sys.executable, folder / "backend.py", str(port), folder / "hook.secret"
     )
     sections = server.partition("[app live]")[0]
-    sections = sections.replace("8080", str(port)).replace(
+    sections = sections.replace("8000", str(port)).replace(
         "= hook.secret", f"= {folder}/hook.secret"
     )
     site = serve(started, f"{AT_ONCE}hooks = backend\n\n{sections}")
