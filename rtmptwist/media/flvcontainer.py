@@ -13,6 +13,7 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from rtmptwist.amf.values import Value
@@ -31,6 +32,15 @@ LARGEST_TAG: Final = (1 << 24) + WINDOW
 
 BACK: Final = 1 << 25
 "Bytes that a key frame is looked for before a time: ten seconds have 19 MB at 15 Mbit/s."
+
+MOST_BACK: Final = 1 << 14
+"Tags in which it is: two minutes of pictures and sound. Of tiny ones so much holds millions."
+
+MOST_SEEMING: Final = 1 << 12
+"""
+Bytes in a row that look like the beginning of a tag and are none, until the search is given up:
+pictures have next to none, but those of somebody who wants our time have one in every four.
+"""
 
 LOOK: Final = 1 << 18
 "Bytes at the beginning in which headers stand, and the first frame of each kind."
@@ -205,7 +215,7 @@ class FlvContainer:
         end = low
         for place in walk(self._source.read, self._source.size, low):
             at = self._time(place.timestamp)
-            if place.type in _MEDIA and at > time:
+            if place.position >= high or (place.type in _MEDIA and at > time):
                 break
             end = place.end
             if self._begins(place.type, place.start):
@@ -214,7 +224,7 @@ class FlvContainer:
 
     def _before(self, position: int) -> tuple[int, int] | None:
         """The last tag before a position that a player can begin with; None: none is near."""
-        for spot in self._back(position, BACK):
+        for spot in islice(self._back(position, BACK), MOST_BACK):
             if spot.type in _MEDIA and self._begins(spot.type, self._payload(spot)):
                 return spot.position, spot.time
         return None
@@ -314,9 +324,11 @@ class FlvContainer:
 
     def _sync(self, position: int, end: int) -> _Spot | None:
         """The first tag of sound or pictures at a position or behind it, before `end`."""
+        left = MOST_SEEMING
         for start in range(position, min(end, position + LARGEST_TAG), WINDOW):
             window = self._source.read(start, WINDOW + _TAG.size)
-            for found in _BEGINNING.finditer(window):
+            for found in islice(_BEGINNING.finditer(window), left):
+                left -= 1
                 spot = self._whole(start + found.start())
                 if spot is not None:
                     return spot

@@ -120,17 +120,24 @@ class Playing(Watching):
         self.subscriber.pause()
         if excerpt is not None and stream is not None:
             self._back = Rewound(self, stream, excerpt, time, paused=paused)
-        elif not paused:
-            self.return_to(None)
+            return
+        if excerpt is not None:  # the stream has gone while that was opened
+            excerpt.release()
+        self._return(None, paused=paused)
 
     def return_to(self, number: int | None) -> None:
         """Be live again, from that message on; None: as a new viewer."""
+        paused = self.paused
         self._leave_past()
+        self._return(number, paused=paused)
+
+    def _return(self, number: int | None, *, paused: bool) -> None:
         owed, self._owed = self._owed, None
-        if number is not None:
-            self.subscriber.rejoin(number)
-        elif owed is None:
-            self.subscriber.unpause()
+        if not paused:
+            if number is not None:
+                self.subscriber.rejoin(number)
+            else:
+                self.subscriber.unpause()
         if owed is not None:
             owed()
 

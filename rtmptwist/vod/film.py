@@ -34,6 +34,10 @@ SEARCH: Final = 100
 "Blocks that are read in one go to find something that is to be sent."
 
 
+OVERHEAD: Final = 600
+"Bytes that a piece takes besides its data, about: even one of which nothing is sent."
+
+
 class Piece(NamedTuple):
     """Some of a file, ready to be sent."""
 
@@ -95,15 +99,19 @@ class Store:
         """Keep a piece."""
         before = self._pieces.pop(key, None)
         self._pieces[key] = piece
-        self.size += len(piece.data) - (len(before.data) if before is not None else 0)
+        self.size += _size(piece) - (_size(before) if before is not None else 0)
         while self.size > self.room:
             _, old = self._pieces.popitem(last=False)
-            self.size -= len(old.data)
+            self.size -= _size(old)
 
     def drop(self, film: object) -> None:
         """Keep nothing of a file."""
         for key in [key for key in self._pieces if key.film is film]:
-            self.size -= len(self._pieces.pop(key).data)
+            self.size -= _size(self._pieces.pop(key))
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.data) + OVERHEAD
 
 
 class OpenFilm:

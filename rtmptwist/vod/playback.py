@@ -48,6 +48,7 @@ class FilePlayback:
 
     __slots__ = (
         "_after",
+        "_asking",
         "_at",
         "_began",
         "_closed",
@@ -56,6 +57,7 @@ class FilePlayback:
         "_form",
         "_goal",
         "_head",
+        "_later",
         "_mark",
         "_origin",
         "_pacer",
@@ -121,6 +123,10 @@ class FilePlayback:
         "For a thread,"
         self._ticket = 0
         "unless that was meant for another place."
+        self._asking = False
+        "A thread is at work for it,"
+        self._later: tuple[Callable[[], Deferred[Any]], Callable[[Any], None]] | None = None
+        "and what is wanted of it after that: who seeks wildly must not keep it from all others."
         self._began = pacer.seconds()
         self._first: float | None = None
         self._sent = 0
@@ -212,6 +218,7 @@ class FilePlayback:
         self._pacer.forget(self)
         self._ticket += 1
         self._waiting = False
+        self._later = None
 
     def _go(self, time: int, after: int = -1) -> None:
         """
@@ -222,7 +229,7 @@ class FilePlayback:
         self._stop()
         self._goal = time, after
         self._place, self._after = None, after
-        self._ask(self._film.find(time), partial(self._found, time))
+        self._ask(partial(self._film.find, time), partial(self._found, time))
 
     def _found(self, time: int, point: Point) -> None:
         self._place, self._at = point.place, point.time
@@ -236,13 +243,21 @@ class FilePlayback:
         else:
             self._turn()
 
-    def _ask(self, answer: Deferred[Any], heard: Callable[[Any], None]) -> None:
+    def _ask(self, question: Callable[[], Deferred[Any]], heard: Callable[[Any], None]) -> None:
         """Wait for a thread; who goes elsewhere meanwhile does not want to hear of it."""
         self._waiting = True
+        if self._asking:
+            self._later = question, heard
+            return
+        self._asking = True
         ticket = self._ticket
 
         def told(result: object) -> None:
+            self._asking = False
             if ticket != self._ticket:
+                later, self._later = self._later, None
+                if later is not None:
+                    self._ask(*later)
                 return
             self._waiting = False
             if isinstance(result, Failure):
@@ -250,6 +265,7 @@ class FilePlayback:
             else:
                 heard(result)
 
+        answer = question()
         answer.addBoth(told)
         answer.addErrback(self._fail)
 
@@ -298,8 +314,8 @@ class FilePlayback:
         return False
 
     def _read(self, cut: Cut) -> None:
-        piece = self._film.read(self._place, self._form, cut, self._zero)
-        self._ask(piece, partial(self._have, cut))
+        read = partial(self._film.read, self._place, self._form, cut, self._zero)
+        self._ask(read, partial(self._have, cut))
 
     def _have(self, cut: Cut, piece: Piece) -> None:
         if piece.last:

@@ -25,8 +25,10 @@ class Memory:
     def __init__(self, data: bytes) -> None:
         self.file = io.BytesIO(data)
         self.taken = 0
+        self.reads = 0
 
     def read(self, position: int, size: int) -> bytes:
+        self.reads += 1
         self.file.seek(position)
         data = self.file.read(size)
         self.taken += len(data)
@@ -258,6 +260,34 @@ def test_what_looks_like_a_tag_amid_others() -> None:
     )
     film = container(HEAD + frames)
     assert film.seek(4900).time == 4000
+
+
+def small(time: int) -> bytes:
+    """A picture of one byte."""
+    return flv_tag(VIDEO, time, b"\x27")
+
+
+LIE = b"\x27\x01\0\0\0" + b"\x08\x08\0\0\0\0" * 50_000
+"Every third byte looks like the beginning of a tag."
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"".join(small(time // 20) for time in range(60_000)),
+        b"".join(flv_tag(VIDEO, time, LIE) for time in range(1500, 4000, 500)),
+        # what halves the file finds later times than there are
+        b"".join(flv_tag(VIDEO, 1000, b"\x27" + small(9000)) for _ in range(40_000)),
+    ],
+    ids=["tiny", "seeming", "later"],
+)
+def test_a_hostile_file_takes_little_of_our_time(rest: bytes) -> None:
+    memory = Memory(HEAD + AVC + key(0) + rest)
+    film = FlvContainer(memory)
+    memory.reads = 0
+    assert film.seek(2500).time == 0
+    assert memory.reads < 5 * max(flvcontainer.MOST_BACK, flvcontainer.MOST_SEEMING)
+    assert memory.taken < 32 << 20
 
 
 def test_nothing_but_one_tag_that_was_cut() -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
 
 from rtmptwist.config.schema import App
+from rtmptwist.live.playback import Excerpt, Past
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.playing import Playing
 from rtmptwist.outlets.recorder import Recorder
 from rtmptwist.wire.message import Message
@@ -61,6 +66,78 @@ def frames(viewer: Guest) -> list[tuple[int, bytes]]:
 
 def of(messages: list[Message]) -> list[tuple[int, bytes]]:
     return [(m.timestamp, m.payload) for m in messages]
+
+
+@reactor_test
+async def test_who_seeks_on_after_the_end_is_told(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.stream.pause(True, 1000)
+        viewer.infos.clear()
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        await viewer.stream.seek(2000)
+        await viewer.until_told("Play.UnpublishNotify")
+        # and waits for the next one, but not before it wants to
+        publisher = await on_air(host, 2)
+        await viewer.until_told("Play.PublishNotify")
+        viewer.messages.clear()
+        await viewer.settle()
+        assert viewer.media == []
+        await viewer.stream.pause(False, 2000)
+        await viewer.until(lambda: viewer.media)
+
+
+@reactor_test
+async def test_whose_past_is_all_that_is_left_waits_for_the_next_one(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.stream.pause(True, 1000)
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        host.stream("show").window.clear()
+        viewer.infos.clear()
+        await viewer.stream.pause(False, 1000)
+        await viewer.until_told("Play.UnpublishNotify")
+        viewer.messages.clear()
+        publisher = await on_air(host, 2)
+        await viewer.until(lambda: len(frames(viewer)) >= len(film(0, 2)))
+
+
+@reactor_test
+async def test_a_stream_that_goes_while_its_past_is_opened(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path, wait=0.0, after_end="close")) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.stream.pause(True, 1000)
+        past = host.application().past
+        assert past is not None
+        look, gate, opened = past.look, Deferred[None](), list[Excerpt]()
+
+        async def slow(stream: LiveStream, time: int) -> Excerpt | None:
+            excerpt = await look(stream, time)
+            assert excerpt is not None
+            opened.append(excerpt)
+            await gate
+            return excerpt
+
+        host.application().past = cast("Past", SimpleNamespace(look=slow))
+        seeking = viewer.stream.seek(2000)
+        await eventually(lambda: bool(opened))
+        await publisher.leave()
+        await eventually(lambda: host.application().find("show") is None)
+        gate.callback(None)
+        await seeking
+        await viewer.until_told("Play.UnpublishNotify")
+        assert all(not film.holders for film in host.site.library._films.values())
 
 
 @reactor_test

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 from rtmptwist.amf.values import Value
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
-from rtmptwist.vod.film import Key, OpenFilm, Piece, Store
+from rtmptwist.vod.film import OVERHEAD, Key, OpenFilm, Piece, Store
 from rtmptwist.vod.library import LINGER, MOST_UNUSED
 from rtmptwist.wire.status import StatusCode
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
@@ -221,18 +221,25 @@ def piece(size: int) -> Piece:
 
 
 def test_there_is_room_for_what_was_needed_last() -> None:
-    store = Store(100)
+    store = Store(2 * OVERHEAD + 100)
     store.put(key(1), piece(40))
     store.put(key(2), piece(40))
     assert store.get(key(1)) is not None
     store.put(key(3), piece(40))
     assert [store.get(key(n)) is not None for n in (1, 2, 3)] == [True, False, True]
     store.put(key(3), piece(50))
-    assert store.size == 90
-    store.put(key(4), piece(200))
+    assert store.size == 2 * OVERHEAD + 90
+    store.put(key(4), piece(2 * OVERHEAD))
     assert (store.size, store.get(key(4))) == (0, None)
     film = object()
     store.put(key(5, film), piece(10))
     store.put(key(6), piece(20))
     store.drop(film)
-    assert store.size == 20
+    assert store.size == OVERHEAD + 20
+
+
+def test_pieces_of_which_nothing_is_sent_take_room_too() -> None:
+    store = Store(10 * OVERHEAD)
+    for place in range(100):
+        store.put(key(place), piece(0))
+    assert [store.get(key(place)) is not None for place in (89, 90)] == [False, True]

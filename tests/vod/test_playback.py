@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtmptwist.media.container import Point
 from rtmptwist.media.errors import MediaError
+from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.vod.pacer import SLICE
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, inter, key, sound
 from tests.support.logs import Logs
@@ -93,6 +95,30 @@ def test_seeking_again_before_the_first_is_found(cinema: Cinema) -> None:
     guest.playback.seek(15_500)
     cinema.run()
     assert guest.times[:3] == [15_000] * 3
+
+
+def test_who_seeks_wildly_leaves_threads_to_others(
+    cinema: Cinema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[int] = []
+    seek = FlvContainer.seek
+
+    def noted(container: FlvContainer, time: int) -> Point:
+        sought.append(time)
+        return seek(container, time)
+
+    monkeypatch.setattr(FlvContainer, "seek", noted)
+    guest = cinema.guest()
+    for time in range(1000, 16_000, 10):
+        guest.playback.seek(time)
+    cinema.run()
+    assert sought == [0, 15_990]
+    assert guest.times[:3] == [15_000] * 3
+    guest.playback.seek(3000)
+    guest.playback.seek(4000)
+    guest.playback.close()
+    cinema.run()
+    assert sought[2:] == [3000]
 
 
 def test_a_pause(cinema: Cinema) -> None:
