@@ -569,7 +569,7 @@ def test_outlets_hold_for_what_is_published_from_now_on(
 # ------------------------------------------------------------------------------ files
 
 
-def test_files_come_and_go_and_change_their_folder(tmp_path: Path) -> None:
+def test_files_come_and_go_and_change_their_folder(tmp_path: Path, logs: Logs) -> None:
     house = Changing(tmp_path)
     application, _ = house.whole.registry.application("", "live")
     assert (application.film_viewers, application.gone) == (0, (0, 0, 0))
@@ -580,7 +580,11 @@ def test_files_come_and_go_and_change_their_folder(tmp_path: Path) -> None:
     assert films._folder.root == tmp_path / "a"
     assert films.public
     assert house.whole.library.store.room == 9 << 20
+    missing = "files: there is no folder {} yet; nothing is played"
+    assert logs.lines("warn") == [missing.format(tmp_path / "a")]
+    (tmp_path / "b").mkdir()
     house.reload(LISTENERS + APP + "files = b\nplay = 10.0.0.0/8\nfiles_ahead = 2s\n")
+    assert len(logs.lines("warn")) == 1
     assert application.films is films
     assert (films._folder.root, films._ahead, films.public) == (tmp_path / "b", 2000, False)
     house.reload(LISTENERS + APP)

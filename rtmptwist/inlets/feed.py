@@ -196,7 +196,8 @@ class Feed:
 
     def _failed(self, error: Exception) -> None:
         if self._inlet is not None:
-            self._stop(str(error) or type(error).__name__)
+            words = error.strerror if isinstance(error, OSError) else ""
+            self._stop(words or str(error) or type(error).__name__)
 
     def _stop(self, problem: str) -> None:
         inlet, self._inlet = self._inlet, None

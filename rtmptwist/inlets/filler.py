@@ -105,9 +105,11 @@ class Filler(Service):
     def _complain(self, problem: object) -> None:
         if self._clock.seconds() >= self._quiet_until:
             self._quiet_until = self._clock.seconds() + PAUSE
+            words = problem.strerror if isinstance(problem, OSError) else ""
+            words = words or str(problem)
             self.log.error(
                 "{path} cannot stand in for publishers: {problem}; is tried again in {pause:g} s",
                 path=self._slate.path,
-                problem=str(problem),
+                problem=words,
                 pause=PAUSE,
             )

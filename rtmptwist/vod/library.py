@@ -155,6 +155,8 @@ class FolderFilms:
 
     def serve(self, root: Path, ahead: float, *, public: bool) -> None:
         """This folder from now on. `ahead`: seconds that are sent ahead at most."""
+        if not root.is_dir():  # it may come: recordings make theirs
+            self.log.warn("files: there is no folder {folder} yet; nothing is played", folder=root)
         self._folder = Folder(root)
         self.send_ahead(ahead)
         self.public = public

@@ -78,6 +78,19 @@ def test_the_file_is_looked_at_before_it_is_needed(logs: Logs) -> None:
     assert logs.lines("error") == [words]
 
 
+def test_a_file_that_is_not_there_is_named_once(logs: Logs, tmp_path: Path) -> None:
+    stage, gone = Stage(Settings()), tmp_path / "gone.flv"
+
+    def opened(path: Path) -> Container:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    disk = StillDisk(stage.clock)
+    Filler(stage.application, Slate(gone), opened, disk, stage.clock).startService()
+    disk.pump()
+    (line,) = logs.lines("error")
+    assert line.startswith(f"{gone} cannot stand in for publishers: No such file or directory;")
+
+
 def test_a_broken_file_is_not_tried_for_every_viewer(logs: Logs) -> None:
     studio = Studio()
     studio.disk.pump()
