@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -159,9 +160,8 @@ class Writer:
 
     def note(self, words: str) -> None:
         """Of ours."""
-        self._line(
-            time.strftime("%FT%T.000Z", time.gmtime()), "here", "note", words, {"words": words}
-        )
+        now = datetime.now(UTC).strftime("%FT%T.%f")[:-3] + "Z"
+        self._line(now, "here", "note", words, {"words": words})
         self._out.flush()
 
     def _line(self, moment: str, way: str, kind: str, words: str, value: dict[str, Any]) -> None:

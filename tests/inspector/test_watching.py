@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,14 @@ def test_a_trace_is_followed() -> None:
     assert ended.endswith("the trace has ended\n")
     gone = followed(Script(VIEW, {}), trace=1.0)
     assert gone.endswith("the connection has ended; the server's log says why\n")
+
+
+def test_notes_have_their_time_to_the_millisecond() -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    text = followed(Script(VIEW, {}, trace(newest=0, running=False)), as_json=True, trace=1.0)
+    note = json.loads(text.splitlines()[-1])
+    assert note["words"] == "the trace has ended"
+    assert before < datetime.fromisoformat(note["time"]) <= datetime.now(UTC)
 
 
 def test_media_and_json() -> None:
