@@ -20,6 +20,9 @@ from rtmptwist.wire.message import Message
 SPAN: Final = 10.0
 "Seconds of frames that are told in one line."
 
+_PIECE: Final = 4096
+"Bytes that are read at a time: what is left of them is copied for each byte of a header."
+
 _HEADER: Final = 18
 "Bytes of the longest header of a chunk (5.3.1)."
 
@@ -63,6 +66,10 @@ class Direction:
         self._time = time
         if self._tally.began is not None and time is not None and time - self._tally.began > SPAN:
             self.tell_tally()
+        for start in range(0, len(data), _PIECE):
+            self._read(data[start : start + _PIECE])
+
+    def _read(self, data: bytes) -> None:
         while data and not self._closed:
             decoder = self._decoder
             data = self._greet(data) if decoder is None else self._chunk(decoder, data)

@@ -205,7 +205,7 @@ def _segment(link: int, time: float, packet: bytes, cut: int) -> Segment | str:
         return f"of link type {link}" if link not in _KNOWN else "not of IP"
     try:
         return _tcp(time, packet[start:], cut)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ValueError):  # the last: of an address
         return "cut before the end of their headers"
 
 

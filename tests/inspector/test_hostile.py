@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rtmptwist.inspector.lines import Way
 from rtmptwist.wire.chunk import encode_full
-from rtmptwist.wire.message import Message
+from rtmptwist.wire.message import Message, MessageType
 from tests.inspector.packets import Wire, pcap
 from tests.inspector.telling import of_bytes, of_capture
 
@@ -99,6 +99,28 @@ def test_any_http(bodies: list[bytes], answered: bool) -> None:
     for body in bodies:
         wire.say(body, client=not answered)
     of_capture(pcap(*wire.packets, link=101))
+
+
+def test_a_header_of_ip_that_ends_within_an_address() -> None:
+    packet = bytearray(14)
+    packet[0], packet[3], packet[9], packet[12] = 0x40, 200, 6, 0x50
+    (line,) = of_capture(pcap(bytes(packet), link=101))
+    assert line.words == "1 packet cut before the end of their headers was left out"
+
+
+def test_a_large_segment_says_the_same_as_small_ones() -> None:
+    lines = []
+    for piece in (60_000, 1_000):
+        wire = Wire()
+        wire.open()
+        wire.say(SHAKE)
+        wire.say(SHAKE, client=False)
+        ping = Message(MessageType.USER_CONTROL, 0, 0, b"\0\6\0\0\0\1")
+        wire.say(encode_full(ping, 2, 128) * 3_000, piece=piece)
+        told = of_capture(pcap(*wire.packets, link=101))
+        lines.append([(line.words, line.offset) for line in told])
+    assert lines[0] == lines[1]
+    assert len(lines[0]) > 3_000
 
 
 def test_every_truncation_of_a_capture() -> None:
