@@ -35,7 +35,8 @@ class Tap:
         self._put(self._writer, self._own)
 
     def remove(self) -> None:
-        """All is as it was."""
+        """All is as it was; a file that began to play meanwhile keeps the writer, which is deaf."""
+        self._decoder = None
         self._connection.session.overhear(None)
         self._put(self._own, self._writer)
 

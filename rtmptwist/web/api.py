@@ -43,7 +43,7 @@ from rtmptwist.web.house import House, ReloadError
 from rtmptwist.web.openapi import document
 from rtmptwist.web.parameters import Parameter, read_body, read_query
 from rtmptwist.web.slices import in_slices
-from rtmptwist.web.traces import LONGEST, Traces
+from rtmptwist.web.traces import LONGEST
 
 T = TypeVar("T")
 
@@ -112,7 +112,6 @@ class Api:
     def __init__(self, house: House, operators: Operators) -> None:
         self.house = house
         self._operators = operators
-        self._traces = Traces(house.reactor)
         self._screens = httpflv.Screens(house.reactor)
 
     def resource(self) -> IResource:
@@ -250,14 +249,14 @@ class Api:
     async def trace(self, call: Call) -> object:
         """Put all messages of a connection into words for a while."""
         connection, seconds = self._connection(call), call.body["seconds"]
-        trace = self._traces.begin(connection, seconds)
+        trace = self.house.traces.begin(connection, seconds)
         self._note(call, "traces {peer} for {seconds:g} s", peer=connection.peer, seconds=seconds)
         return views.trace_view(trace, (), here=True)
 
     async def traced(self, call: Call) -> object:
         """What these messages were."""
         number = call.path["number"]
-        trace = self._traces.find(int(number) if re.fullmatch("[0-9]{1,15}", number) else 0)
+        trace = self.house.traces.find(int(number) if re.fullmatch("[0-9]{1,15}", number) else 0)
         if trace is None:
             raise _nothing("trace")
         here = trace.connection in self.house.registry.connections

@@ -15,6 +15,7 @@ from rtmptwist.net.tunnels import Tunnels
 
 if TYPE_CHECKING:
     from rtmptwist.web.events import Broadcast
+    from rtmptwist.web.traces import Traces
 
 
 class ReloadError(Exception):
@@ -53,6 +54,10 @@ class House(Protocol):
     @property
     def events(self) -> Broadcast:
         """To whom all that happens is told."""
+
+    @property
+    def traces(self) -> Traces:
+        """Connections whose messages are put into words."""
 
     @property
     def bans(self) -> BanFile:

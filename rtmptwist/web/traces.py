@@ -109,7 +109,7 @@ class Trace:
 
 
 class Traces:
-    """Those of one listener's operators."""
+    """Those of all operators, by whichever port: a connection can have one."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -129,6 +129,8 @@ class Traces:
             trace.prolong(seconds)
             return trace
         for number, other in tuple(self._traces.items()):
+            if other.connection not in connection.registry.connections:
+                other.stop()
             if not other.running and number != connection.id:
                 del self._traces[number]
         if len(self._traces) >= TRACES and trace is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from twisted.internet.protocol import Factory, Protocol
 from rtmptwist.web import traces
 from tests.support.live import audio, gop, headers
 from tests.support.logs import Logs
-from tests.support.manned import Manned
+from tests.support.manned import FILE, Manned
 from tests.support.memory import failure_of
+
+MEANT = "X-Requested-With: test"
 
 
 @pytest.fixture
@@ -139,6 +143,44 @@ def test_only_some_at_a_time(manned: Manned, monkeypatch: pytest.MonkeyPatch) ->
     manned.pass_time(3)
     begin(manned, 3, 2)
     assert manned.ask("GET", "connections/1/trace")[0] == 404
+
+
+def test_who_has_left_takes_no_place(manned: Manned, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "TRACES", 1)
+    first = manned.site.client()
+    manned.site.client()
+    begin(manned, 1, 60)
+    first.transport.loseConnection()  # type: ignore[union-attr]
+    manned.site.pump()
+    begin(manned, 2, 2)
+    assert manned.ask("GET", "connections/1/trace")[0] == 404
+
+
+def test_operators_of_all_ports_share_it_and_a_reload_does_not_end_it(tmp_path: Path) -> None:
+    second = """
+        [listener desk]
+        endpoint = tcp:8082:interface=127.0.0.1
+        serve = http
+        api = loopback
+    """
+    manned = Manned(tmp_path, FILE + dedent(second))
+    publisher = manned.site.publish()
+    (connection,) = manned.site.connections
+    writer = connection.writer
+    begin(manned, 1, 2)
+    path, lines = "/api/v1/connections/1/trace", ("Content-Type: application/json", MEANT)
+    body = b'{"seconds": 4}'
+    assert manned.get(path, *lines, method="POST", body=body, listener=3).status == 200
+    assert manned.ask("POST", "reload")[0] == 200
+    manned.pass_time(3)
+    publisher.send(audio(0))
+    manned.site.pump()
+    for listener in (1, 3):
+        view = json.loads(manned.get(path, listener=listener).body)
+        assert (view["running"], view["newest"]) == (True, 1)
+    manned.pass_time(2)
+    assert connection.writer is writer
+    manned.close()
 
 
 @pytest.mark.parametrize(
