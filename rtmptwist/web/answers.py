@@ -98,7 +98,7 @@ async def admitted(request: Request, operators: Operators) -> str:
         Problem: nobody's who may.
     """
     address = host_of(request.getClientAddress())
-    authorization = _header(request, "Authorization")
+    authorization = header(request, "Authorization")
     try:
         return await operators.who(address, authorization, local=is_local(request, address))
     except Wrong as wrong:
@@ -118,7 +118,7 @@ def is_local(request: Request, address: str) -> bool:
     A web page may have its own name lead to 127.0.0.1 after it was loaded; but a browser still
     says that name.
     """
-    host = _header(request, "Host").lower()
+    host = header(request, "Host").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     try:
         loopback = ip_address(address).is_loopback
@@ -136,7 +136,7 @@ def body_of(request: Request) -> dict[str, Any]:
         Problem: it is no JSON object, or may come from somebody else's page.
     """
     check_change(request)
-    content_type = _header(request, "Content-Type").partition(";")[0].strip().lower()
+    content_type = header(request, "Content-Type").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A change needs Content-Type: application/json."
@@ -164,7 +164,7 @@ def check_change(request: Request) -> None:
     Raises:
         Problem: it may.
     """
-    token = _header(request, "Authorization").lower().startswith("bearer ")
+    token = header(request, "Authorization").lower().startswith("bearer ")
     if not token and not request.requestHeaders.hasHeader("X-Requested-With"):
         raise Problem(
             HTTPStatus.FORBIDDEN,
@@ -176,6 +176,7 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
 
 
-def _header(request: Request, name: str) -> str:
-    values = request.requestHeaders.getRawHeaders(name, [])
-    return str(values[0]) if len(values) == 1 else ""
+def header(request: Request, name: str) -> str:
+    """What a header says, if it is there once; bytes that are no UTF-8 say nothing we know."""
+    values = request.requestHeaders.getRawHeaders(name.encode(), [])
+    return values[0].decode(errors="replace") if len(values) == 1 else ""

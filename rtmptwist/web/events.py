@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from rtmptwist.live.journal import Event, EventKind
 from rtmptwist.net.listen import host_of
-from rtmptwist.web.answers import Problem, headers
+from rtmptwist.web.answers import Problem, header, headers
 from rtmptwist.web.parameters import Parameter
 from rtmptwist.web.statistics import StatisticsView, statistics
 from rtmptwist.web.views import when
@@ -217,7 +217,7 @@ class Broadcast:
         Raises:
             Problem: there are too many already, or what it read last is no number of ours.
         """
-        cursor, known = self._begin(request.requestHeaders.getRawHeaders("Last-Event-ID", [""])[-1])
+        cursor, known = self._begin(header(request, "Last-Event-ID"))
         if len(self.clients) >= MOST:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

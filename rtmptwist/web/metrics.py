@@ -26,7 +26,7 @@ from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecorderMeter
-from rtmptwist.web.answers import Problem, admitted, answer, as_problem
+from rtmptwist.web.answers import Problem, admitted, answer, as_problem, header
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
 
@@ -52,8 +52,7 @@ def mount(app: Klein, house: House, operators: Operators, most_streams: int = 0)
         except Problem as problem:
             return as_problem(request, problem)
         families = await gather(house, most_streams)
-        accepted = request.requestHeaders.getRawHeaders("Accept", [""])[0]
-        encode, content_type = choose_encoder(accepted)
+        encode, content_type = choose_encoder(header(request, "Accept"))
         found.families = families
         return answer(request, encode(registry), content_type)
 

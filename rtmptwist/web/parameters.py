@@ -101,6 +101,8 @@ class Parameter:
     def _check_text(self, name: str, value: object) -> None:
         if not isinstance(value, str):
             raise _wrong(name, "expected a text")
+        if _SURROGATE.search(value):  # JSON can say half a character; RTMP and files cannot
+            raise _wrong(name, "expected whole characters")
         if self.choices and value not in self.choices:
             raise _wrong(name, f"expected {', '.join(self.choices)}")
         if not self.choices and not self.least <= len(value) <= self.most:
@@ -166,4 +168,5 @@ def _wrong(name: str, words: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, f"{name!r}: {words}.")
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NAMES: Final = {"integer": "a whole number", "number": "a number"}

@@ -16,6 +16,7 @@ from tests.media.samples import tags
 from tests.support.logs import Logs
 from tests.support.manned import Manned
 from tests.support.memory import Spectator
+from tests.support.web import request
 
 STRANGER = IPv4Address("TCP", "192.0.2.9", 1)
 JSON = "Content-Type: application/json"
@@ -160,6 +161,16 @@ def test_a_kick(manned: Manned, logs: Logs) -> None:
     assert publisher.connection.closed
     assert len(logs.about("operator loopback kicks #1 192.0.2.1:50000: Go.")) == 1
     assert manned.ask("POST", "connections/1/kick", {})[0] == 404
+
+
+def test_half_a_character_is_refused_before_anything_is_done(manned: Manned) -> None:
+    manned.site.publish()
+    stream = only(manned, "streams")["id"]
+    for path in (f"streams/{stream}/close", "connections/1/kick"):
+        status, problem = manned.ask("POST", path, {"reason": "\ud800"})
+        assert (status, problem["detail"]) == (400, "'reason': expected whole characters.")
+    manned.site.pump()
+    assert only(manned, "streams")["state"] == "live"
 
 
 def test_two_kicks_at_once(manned: Manned) -> None:
@@ -412,6 +423,35 @@ def test_other_people_s_pages_change_nothing(manned: Manned, lines: tuple[str, .
     assert manned.get("/api/v1/bans/address/192.0.2.1", method="DELETE").status == 403
     manned.site.pump()
     assert len(manned.site.connections) == 1
+
+
+@pytest.mark.parametrize("host", ["..", "x" * 300, "é" * 100, "xn--é", ":", "[::1", "a:b:c"])
+def test_hosts_that_are_none(manned: Manned, host: str) -> None:
+    assert manned.get("/api/v1/server", host=host).status == 401
+    assert manned.get("/healthz", host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        ("/api/v1/server", b"Authorization", 401),
+        ("/api/v1/server", b"Host", 401),
+        ("/api/v1/events", b"Last-Event-ID", 400),
+        ("/metrics", b"Authorization", 401),
+        ("/metrics", b"Accept", 200),
+    ],
+)
+def test_headers_that_are_no_text(manned: Manned, path: str, name: bytes, status: int) -> None:
+    """Strangers send them: that is no error of ours, and no matter for the log."""
+    wire = manned.wire()
+    said = request(path, b"", "X: ?", method="GET")
+    if name == b"Host":
+        said = said.replace(b"\r\nHost: example.org", b"")
+    said = said.replace(b"example.org", b"localhost").replace(b"X: ?", name + b": \xff\xfe")
+    wire.say(said)
+    manned.reactor.advance(0)
+    assert int(wire.raw().split()[1]) == status
+    wire.lose()
 
 
 def test_nobody_is_told_that_other_sites_may_ask(manned: Manned) -> None:
