@@ -87,7 +87,7 @@ def test_the_container_has_what_it_is_built_from(tmp_path: Path) -> None:
                 shutil.copy(ROOT / source, there)
     (run,) = (words for step, words in steps if step == "RUN")
     install, user = run.split("&&")
-    assert install.split() == ["python", "-m", "pip", "install", "--no-cache-dir", "."]
+    assert install.split() == ["python", "-m", "pip", "install", "--no-cache-dir", ".[media]"]
     assert user.split()[0] == "useradd"
     command = [sys.executable, "-m", *install.split()[2:], "--no-deps", "--no-build-isolation"]
     command += ["--target", str(tmp_path / "site")]
