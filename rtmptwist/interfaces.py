@@ -40,7 +40,9 @@ class House:
     "The folder for what the server keeps: where relative paths of what is written begin."
 
     disk: Disk
-    "For all work with files."
+    "For work with files that are written,"
+    reading: Disk
+    "and with those that are played."
 
 
 class IMaker(Interface):

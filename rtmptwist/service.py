@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -225,5 +225,12 @@ class DiskWork(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
         site.library.close()
-        done = site.disk.idle().addTimeout(LAST_WORD, site.reactor, lambda *_: None)
-        return done.addCallback(lambda _: site.disk.close())
+        disks = (site.disk, site.reading)
+        idle: Deferred[Any] = DeferredList([disk.idle() for disk in disks], consumeErrors=True)
+        idle.addTimeout(LAST_WORD, site.reactor, lambda *_: None)
+
+        def close(_: object) -> None:
+            for disk in disks:
+                disk.close()
+
+        return idle.addCallback(close)

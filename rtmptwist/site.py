@@ -235,8 +235,11 @@ class Site:
         "Whether it is about to stop."
 
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
-        self.library = Library(reactor, self.disk, config.limits.file_cache)
-        house = House(reactor, _folder(config), config.server.state, self.disk)
+        "Threads for files that are written,"
+        self.reading = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
+        "and for those that are played: however many hang there, what is recorded goes on."
+        self.library = Library(reactor, self.reading, config.limits.file_cache)
+        house = House(reactor, _folder(config), config.server.state, self.disk, self.reading)
         self._inlets = Plugged(IInletMaker, house)
         self._outlets = Plugged(IOutletMaker, house)
         self._beat = Beat(reactor, config.server.gather)

@@ -65,7 +65,7 @@ def test_an_option_twice() -> None:
 
 def outlets() -> tuple[Plugged, Application]:
     clock = Clock()
-    house = House(clock, Path("/etc"), Path("/x"), StillDisk(clock))
+    house = House(clock, Path("/etc"), Path("/x"), StillDisk(clock), StillDisk(clock))
     return Plugged(IOutletMaker, house), Application("live", Settings(), clock)
 
 

@@ -33,7 +33,7 @@ class FileMaker:
     def make(self, description: Description, application: Application, house: House) -> IService:
         """`IInletMaker`: make a filler of an application."""
         slate = _slate(description, house)
-        return Filler(application, slate, open_film, house.disk, house.reactor)
+        return Filler(application, slate, open_film, house.reading, house.reactor)
 
 
 class _Film:

@@ -143,7 +143,7 @@ def test_when_it_is_configured_away_viewers_wait() -> None:
 
 def slate_of(text: str) -> Slate:
     clock = Stage().clock
-    house = House(clock, Path("/etc/rtmp"), Path("/state"), StillDisk(clock))
+    house = House(clock, Path("/etc/rtmp"), Path("/state"), StillDisk(clock), StillDisk(clock))
     service = maker.make(describe(text), Application("live", Settings(), clock), house)
     assert isinstance(service, Filler)
     return service._slate

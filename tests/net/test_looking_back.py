@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from twisted.internet.defer import Deferred
 
 from rtmptwist.config.schema import App
@@ -14,7 +17,7 @@ from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.playing import Playing
 from rtmptwist.outlets.recorder import Recorder
 from rtmptwist.wire.message import Message
-from tests.support.guests import Guest, Host, eventually, live, serving
+from tests.support.guests import PATIENCE, Guest, Host, eventually, live, serving
 from tests.support.live import aac_header, audio, avc_header, gop
 from tests.support.logs import Logs
 from tests.support.reactor import reactor_test
@@ -138,6 +141,32 @@ async def test_a_stream_that_goes_while_its_past_is_opened(tmp_path: Path) -> No
         await seeking
         await viewer.until_told("Play.UnpublishNotify")
         assert all(not film.holders for film in host.site.library._films.values())
+
+
+@reactor_test
+async def test_files_that_hang_keep_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = Event()
+
+    def hang(*_: object) -> None:
+        released.wait(PATIENCE)
+        raise FileNotFoundError(ENOENT, "No such file")
+
+    monkeypatch.setattr("rtmptwist.vod.library._open", hang)
+    try:
+        async with serving(recorded(tmp_path, files=tmp_path)) as host:
+            viewers = [await host.guest() for _ in range(8)]
+            for viewer in viewers:
+                viewer.connection.session.play(viewer.stream.stream_id, "film")
+                viewer.connection.send()
+            publisher = await on_air(host, 12)
+            await written(host, 11.9)
+            await publisher.leave()
+            await eventually((tmp_path / "show.flv").exists)
+            released.set()
+    finally:
+        released.set()
 
 
 @reactor_test

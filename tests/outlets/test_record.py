@@ -29,7 +29,7 @@ maker: Any = RecordMaker()
 def made(text: str, state: Path = Path("/state")) -> Plan:
     clock = Clock()
     application = Application("live", Settings(), clock, host="example.org")
-    house = House(clock, state, state, StillDisk(clock))
+    house = House(clock, state, state, StillDisk(clock), StillDisk(clock))
     service = maker.make(describe(text), application, house)
     assert verifyObject(IService, service)
     assert application.outlets == []
