@@ -63,6 +63,7 @@ from rtmptwist.rules import RuleBook, limits_of
 from rtmptwist.vod.history import History
 from rtmptwist.vod.library import FolderFilms, Library
 from rtmptwist.web.events import Broadcast
+from rtmptwist.web.httpflv import Screens
 from rtmptwist.web.traces import Traces
 from rtmptwist.wire.swf import Swf
 
@@ -219,6 +220,7 @@ class Site:
         self.hooks = Hooks(self._hooks.values())
         self.events = Broadcast(self)
         self.traces = Traces(reactor)
+        self.screens = Screens(reactor)
         self.files: list[SecretFile[Any]] = []
         "With secrets; to be watched. Those of before too: what runs may depend on them."
 

@@ -112,7 +112,6 @@ class Api:
     def __init__(self, house: House, operators: Operators) -> None:
         self.house = house
         self._operators = operators
-        self._screens = httpflv.Screens(house.reactor)
 
     def resource(self) -> IResource:
         """All routes; whatever is not there is told as an error of this API."""
@@ -229,7 +228,7 @@ class Api:
         application, stream = self._stream(call)
         shown = redacted(stream.name)
         self._note(call, "watches {app}/{name}", app=application.name, name=shown)
-        await self._screens.show(call.request, application, stream)
+        await self.house.screens.show(call.request, application, stream)
         return None
 
     async def viewers(self, call: Call) -> object:

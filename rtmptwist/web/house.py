@@ -15,6 +15,7 @@ from rtmptwist.net.tunnels import Tunnels
 
 if TYPE_CHECKING:
     from rtmptwist.web.events import Broadcast
+    from rtmptwist.web.httpflv import Screens
     from rtmptwist.web.traces import Traces
 
 
@@ -58,6 +59,10 @@ class House(Protocol):
     @property
     def traces(self) -> Traces:
         """Connections whose messages are put into words."""
+
+    @property
+    def screens(self) -> Screens:
+        """Who watches streams as FLV."""
 
     @property
     def bans(self) -> BanFile:

@@ -26,14 +26,14 @@ from rtmptwist.web.answers import Problem, headers
 CONTENT_TYPE: Final = "video/x-flv"
 
 MOST: Final = 8
-"At once at one listener. Operators have an eye on a stream; who watches it speaks RTMP."
+"At once, by all ports. Operators have an eye on a stream; who watches it speaks RTMP."
 
 RENEWAL: Final = 3600.0
 "Seconds after which one has to ask anew: a login may have been withdrawn."
 
 
 class Screens:
-    """Those who watch by one listener."""
+    """Those who watch, by whichever port."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -47,7 +47,7 @@ class Screens:
             Problem: too many watch already, or nobody may any more.
         """
         if self._open >= MOST:
-            words = f"{MOST} operators watch by this port already, which is as many as may."
+            words = f"{MOST} operators watch already, which is as many as may."
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, words, {"Retry-After": ["10"]})
         headers(request, CONTENT_TYPE)
         request.responseHeaders.setRawHeaders("X-Accel-Buffering", ["no"])  # nginx keeps it else

@@ -174,6 +174,8 @@ def test_not_all_the_world_watches_there(manned: Manned) -> None:
     one_more = manned.get(f"/api/v1/streams/{stream}/flv")
     assert one_more.status == 503
     assert one_more.headers["Retry-After"] == "10"
+    assert manned.ask("POST", "reload")[0] == 200
+    assert manned.get(f"/api/v1/streams/{stream}/flv").status == 503
     screens.pop().wire.lose()
     screens.append(Screen(manned, stream))
     assert screens[-1].status == 200
