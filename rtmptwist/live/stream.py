@@ -270,6 +270,9 @@ class LiveStream:
             if audience.subscribers and self.supply():
                 self._tell_outlets(live=False)
                 return
+        elif self.window.begun is None and not inlet.meter.messages:
+            self._leave_if_unneeded()  # nobody has seen anything that could be over
+            return
         if self._grace is None:
             self._over()
 

@@ -196,6 +196,17 @@ def test_when_it_fails_and_nobody_may_return_the_stream_is_over() -> None:
     assert len(slate.inlets) == 1
 
 
+def test_what_fails_before_it_begins_is_not_over_for_those_who_wait() -> None:
+    st, slate = stage()
+    viewer = st.watch()
+    slate.inlet.end(release=True)
+    assert st.stream.state == "idle"
+    assert viewer.told == []
+    st.sweep(st.settings.wait)
+    assert viewer.told == [EndReason.NOT_FOUND]
+    assert st.application.streams == {}
+
+
 def test_outlets_take_publications_only() -> None:
     st, slate = stage()
     recorder = Recorder()
