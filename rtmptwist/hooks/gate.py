@@ -103,7 +103,8 @@ class HookedAccount:
         if chain is not None:
             since = self._clock.seconds()
             question = self._question(Event.CONNECT, account, application, query)
-            self._consents += ((since, await chain.agree(question)),)
+            consent = await chain.agree(question)  # others may come meanwhile, by other names
+            self._consents += ((since, consent),)
 
     async def authorize(self, request: Request) -> Grant:
         """What all agree to."""

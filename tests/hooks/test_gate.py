@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from rtmptwist.auth.gate import GUEST
 from rtmptwist.hooks.answer import Answer, NoAnswer
@@ -154,6 +155,19 @@ def test_who_comes_by_the_name_of_a_stream_is_asked_for_once() -> None:
     client.abort()
     house.site.pump()
     assert house.events == ["connect", "publish", "publish", "disconnect"]
+
+
+def test_who_comes_twice_at_once_is_told_of_twice() -> None:
+    house = elsewhere("connect disconnect")
+    client = house.site.client()
+    (inside,) = (app for app in house.site.registry.applications() if app.name == "live/eu")
+    account: Any = house.site.connections[0].account
+    coming = [Deferred.fromCoroutine(account.come(inside, {}, GUEST)) for _ in range(2)]
+    house.answer(None, None)
+    assert [result_of(each) for each in coming] == [None, None]
+    client.abort()
+    house.site.pump()
+    assert house.events == ["connect", "connect", "disconnect", "disconnect"]
 
 
 def test_who_may_not_connect_comes_by_no_name_either() -> None:
