@@ -108,7 +108,8 @@ class Filler(Service):
             words = problem.strerror if isinstance(problem, OSError) else ""
             words = words or str(problem)
             self.log.error(
-                "{path} cannot stand in for publishers: {problem}; is tried again in {pause:g} s",
+                "{path} cannot stand in for publishers: {problem};"
+                " is not tried again for {pause:g} s",
                 path=self._slate.path,
                 problem=words,
                 pause=PAUSE,

@@ -285,6 +285,8 @@ async def _length(connection: ServerConnection, event: Call) -> float:
         films = application.films
         if films is None or not films.public or application.is_live(rest):
             return 0.0
+        if connection.verification.objection(application.swfs):
+            return 0.0
         film = await connection.ask(films.open(rest, name.kind, name.extension), _put_back)
     except (BadName, Refused):
         return 0.0

@@ -74,7 +74,7 @@ def test_the_file_is_looked_at_before_it_is_needed(logs: Logs) -> None:
     studio = Studio()
     studio.broken = "it is no film"
     studio.disk.pump()
-    words = "slate.flv cannot stand in for publishers: it is no film; is tried again in 10 s"
+    words = "slate.flv cannot stand in for publishers: it is no film; is not tried again for 10 s"
     assert logs.lines("error") == [words]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
@@ -121,6 +122,28 @@ def test_who_does_not_answer_waits_and_is_rejected() -> None:
     assert told == [f"{REJECTED}: SWF verification failed: no answer within 5 s."]
     assert client.closed
     assert gate.questions == ["login live"], "nobody is asked about a play that cannot be"
+
+
+class Films:
+    """One file of nine seconds, whatever it is called, for everybody."""
+
+    public = True
+    duration = 9000
+
+    def open(self, *_: str) -> Deferred[Films]:
+        return succeed(self)
+
+    def release(self) -> None: ...
+
+
+def test_lengths_of_files_are_for_those_who_may_play_them() -> None:
+    site = serve()
+    application, _ = site.registry.application("", "live")
+    application.films = cast("Any", Films())
+    client = late(site)
+    assert site.result(client.call("getStreamLength", "film")) == (0.0,)
+    answer(client, SWF)
+    assert site.result(client.call("getStreamLength", "film")) == (9.0,)
 
 
 def test_who_does_nothing_is_rejected_as_well() -> None:
