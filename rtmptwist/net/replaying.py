@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAX_QUEUED: Final = 100
 "Plays of one message stream that wait for their turn."
 
+LONGEST_NAME: Final = 8192
+"Characters of what one of them plays, query included: nobody looks at it before its turn comes."
+
 Begin = Callable[["Replaying", Play], Coroutine[Any, Any, None]]
 "Begins with what was queued, in place of what has ended. Refusals are raised."
 
@@ -143,8 +146,11 @@ class Replaying(Watching):
         Play something when this has ended.
 
         Raises:
-            Refused: too much waits for that.
+            Refused: too much waits for that, or it cannot be anything that is there.
         """
+        if len(event.name) > LONGEST_NAME:
+            words = f"A name of {len(event.name)} characters (expected {LONGEST_NAME} at most)."
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, words)
         if self._queue is None:
             self._queue = deque()
         if len(self._queue) >= MAX_QUEUED:

@@ -181,6 +181,9 @@ class FilePlayback:
         if self._state is State.PLAYING and (audio or video):
             # what was left out has left the decoder without its headers, and the picture before
             self._go(min(self._head.time(self._pacer.seconds()), self._at))
+        elif self._place is not None and self._waiting and self._state is State.PLAYING:
+            self._stop()  # what is being read has it still
+            self._turn()
 
     def buffer(self, length: int) -> None:
         """As `Playback`."""

@@ -334,6 +334,10 @@ async def test_a_queue_has_an_end(folder: Path) -> None:
         viewer.connection.send()
         info = await viewer.until_told("Play.Failed")
         assert info["description"] == "100 plays wait for their turn here."
+        viewer.connection.session.play(viewer.stream.stream_id, "x" * 9000, reset=False)
+        viewer.connection.send()
+        info = await viewer.until_told("Play.StreamNotFound")
+        assert info["description"] == "A name of 9000 characters (expected 8192 at most)."
         await viewer.leave()
 
 

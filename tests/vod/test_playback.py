@@ -12,6 +12,7 @@ from rtmptwist.media.container import Point
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.vod.pacer import SLICE
+from rtmptwist.wire.message import MessageType
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, inter, key, sound
 from tests.support.logs import Logs
 from tests.vod.cinema import Cinema
@@ -119,6 +120,16 @@ def test_who_seeks_wildly_leaves_threads_to_others(
     guest.playback.close()
     cinema.run()
     assert sought[2:] == [3000]
+
+
+def test_nothing_that_is_being_read_brings_what_was_left_out_meanwhile(cinema: Cinema) -> None:
+    guest = cinema.guest(ahead=1000)
+    cinema.run(1)
+    guest.media.clear()
+    guest.playback.buffer(60_000)
+    guest.playback.receive(audio=False)
+    cinema.run()
+    assert {message.type for message in guest.media} == {MessageType.VIDEO}
 
 
 def test_a_pause(cinema: Cinema) -> None:
