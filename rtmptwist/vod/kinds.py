@@ -43,13 +43,19 @@ class Candidate(NamedTuple):
 
 
 def candidates(name: str, kind: str, extension: str) -> list[Candidate]:
-    """The files that a client may mean, the likeliest first. As `live.names.StreamName` has it."""
+    """
+    The files that a client may mean, the likeliest first. As `live.names.StreamName` has it.
+
+    A file has one name: what a recording of `a:b` is called, `a_b`, is what one plays. Else
+    whoever refuses a file by its name would have to know all that lead to it.
+    """
     endings = [extension, "", *EXTENSIONS.get(kind, ())]
     *folders, last = name.split("/")
     found: dict[Names, Opener] = {}
     for ending in endings:
         opener = OPENERS.get(PurePosixPath(last + ending).suffix.lower())
         if opener is not None:
-            file = safe(last + ending)
-            found.setdefault((*map(safe, folders), file), opener)
+            names = (*folders, last + ending)
+            if names == tuple(map(safe, names)):
+                found.setdefault(names, opener)
     return [Candidate(*each) for each in found.items()]
