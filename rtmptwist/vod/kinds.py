@@ -8,14 +8,17 @@ GStreamer `x.mp4`. So what a name was left with is tried first, then what belong
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from rtmptwist.disk.folder import Names, safe
 from rtmptwist.media.container import Opener
 from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.media.mp4container import Mp4Container
+from rtmptwist.media.pyav import NotInstalled, load
 from rtmptwist.media.soundcontainer import SoundContainer
 
 EXTENSIONS: Final = {
@@ -33,6 +36,10 @@ OPENERS: Final[dict[str, Opener]] = {
     ".aac": partial(SoundContainer, kind="aac"),
 }
 "Who reads a file, by its extension."
+
+
+LOOKED_AT: Final = 1000
+"Names in a folder, of which one may be a file that others than we read."
 
 
 class Candidate(NamedTuple):
@@ -59,3 +66,15 @@ def candidates(name: str, kind: str, extension: str) -> list[Candidate]:
             if names == tuple(map(safe, names)):
                 found.setdefault(names, opener)
     return [Candidate(*each) for each in found.items()]
+
+
+def prepare(root: Path) -> None:
+    """
+    Load what the files of a folder are read by, before somebody waits for it: PyAV takes 0.3 s.
+
+    For a thread. Where it is not there, who plays such a file is told.
+    """
+    some = islice(root.rglob("*"), LOOKED_AT)
+    if any(OPENERS.get(file.suffix.lower(), FlvContainer) is not FlvContainer for file in some):
+        with suppress(NotInstalled):
+            load()

@@ -23,7 +23,7 @@ from rtmptwist.media.container import Opener
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.pyav import NotInstalled
 from rtmptwist.vod.film import OpenFilm, Store
-from rtmptwist.vod.kinds import Candidate, candidates
+from rtmptwist.vod.kinds import Candidate, candidates, prepare
 from rtmptwist.vod.pacer import Pacer
 from rtmptwist.vod.playback import FilePlayback
 from rtmptwist.vod.source import FileSource, Identity
@@ -58,6 +58,10 @@ class Library:
         self._closing: dict[OpenFilm, tuple[Identity, IDelayedCall]] = {}
         "Films that nobody holds."
         self._closed = False
+
+    def prepare(self, root: Path) -> None:
+        """Be ready for what is in a folder."""
+        self._disk.lane(_unheard).put(partial(prepare, root))
 
     def open(self, folder: Folder, wanted: Sequence[Candidate]) -> Deferred[Film]:
         """
@@ -158,6 +162,7 @@ class FolderFilms:
         if not root.is_dir():  # it may come: recordings make theirs
             self.log.warn("files: there is no folder {folder} yet; nothing is played", folder=root)
         self._folder = Folder(root)
+        self._library.prepare(root)
         self.send_ahead(ahead)
         self.public = public
 

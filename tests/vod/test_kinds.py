@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rtmptwist.live.names import parse_connect, stream_name
+from rtmptwist.media.pyav import NotInstalled
+from rtmptwist.vod import kinds
 from rtmptwist.vod.kinds import candidates
 
 TARGET = parse_connect("live", "rtmp://host/live")
@@ -51,3 +55,20 @@ def test_long_names_and_other_letters() -> None:
     (file,) = meant("x" * 200)
     assert file == "x" * 200 + ".flv"
     assert meant("e\N{COMBINING ACUTE ACCENT}") == ["\N{LATIN SMALL LETTER E WITH ACUTE}.flv"]
+
+
+@pytest.mark.parametrize(("name", "loaded"), [("a.flv", 0), ("below/b.MP4", 1), ("c.txt", 0)])
+def test_what_is_needed_is_loaded_before_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, loaded: int
+) -> None:
+    calls: list[None] = []
+
+    def load() -> None:
+        calls.append(None)
+        raise NotInstalled("it is not there")
+
+    monkeypatch.setattr(kinds, "load", load)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    kinds.prepare(tmp_path)
+    assert len(calls) == loaded
