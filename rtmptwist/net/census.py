@@ -6,6 +6,7 @@ import hmac
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
@@ -122,47 +123,29 @@ def measure(connection: ServerConnection) -> ConnectionMeter:
 
 
 def _use(stream_id: int, stream: NetStream) -> UseMeter:
-    if isinstance(stream, Publishing):
-        inlet = stream.inlet.meter
-        return UseMeter(
-            action=Action.PUBLISH,
-            message_stream_id=stream_id,
-            application=stream.application,
-            name=stream.name,
-            shown=stream.shown,
-            account=stream.account,
-            since=stream.since,
-            messages=inlet.messages,
-            bytes=inlet.bytes,
-            dropped=inlet.dropped,
-            viewer=None,
-        )
-    if isinstance(stream, Replaying):
-        viewer = stream.playback.meter
-        return UseMeter(
-            action=Action.PLAY,
-            message_stream_id=stream_id,
-            application=stream.application,
-            name=stream.name,
-            shown=stream.shown,
-            account=stream.account,
-            since=stream.since,
-            messages=None,
-            bytes=viewer.bytes,
-            dropped=0,
-            viewer=viewer,
-        )
-    assert isinstance(stream, Playing)
-    viewer = stream.meter
-    queue, age = stream.subscriber.behind()
-    return UseMeter(
-        action=Action.PLAY,
+    assert isinstance(stream, Publishing | Playing | Replaying)
+    use = partial(
+        UseMeter,
         message_stream_id=stream_id,
         application=stream.application,
         name=stream.name,
         shown=stream.shown,
         account=stream.account,
         since=stream.since,
+    )
+    if isinstance(stream, Publishing):
+        inlet = stream.inlet.meter
+        return use(
+            action=Action.PUBLISH,
+            messages=inlet.messages,
+            bytes=inlet.bytes,
+            dropped=inlet.dropped,
+            viewer=None,
+        )
+    viewer = stream.meter
+    queue, age = stream.subscriber.behind() if isinstance(stream, Playing) else (0, 0)
+    return use(
+        action=Action.PLAY,
         messages=None,
         bytes=viewer.bytes,
         dropped=viewer.skipped,

@@ -18,6 +18,7 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.conduct import overdue
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.journal import EventKind
+from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Playback
 from rtmptwist.net.use import Watching
 from rtmptwist.wire.events import Play
@@ -68,6 +69,11 @@ class Replaying(Watching):
         """What we are served by, from `attach` on."""
         assert self._playback is not None
         return self._playback
+
+    @property
+    def meter(self) -> SubscriberMeter:
+        """What it got so far."""
+        return self.playback.meter
 
     @property
     def queue(self) -> deque[Play] | None:
