@@ -60,8 +60,10 @@ from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.plugins import Plugged, Services
 from rtmptwist.plugins import check as check_plugin
 from rtmptwist.rules import RuleBook, limits_of
+from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.history import History
-from rtmptwist.vod.library import FolderFilms, Library
+from rtmptwist.vod.library import Library
+from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.web.events import Broadcast
 from rtmptwist.web.httpflv import Screens
 from rtmptwist.web.traces import Traces
@@ -359,19 +361,20 @@ class Site:
 
     def _files(self, application: Application, app: schema.App) -> None:
         """Which files it has from now on. What is being played goes on."""
-        past = application.past
+        past, films, playbacks = application.past, application.films, application.playbacks
         if app.outlets and not isinstance(past, History):
             past = application.past = History(application, self.library)
         if isinstance(past, History):
-            past.serve(app.files_ahead)
-        films = application.films
+            past.playbacks.send_ahead(app.files_ahead)
         if app.files is None:
             application.films = None
             return
+        if not isinstance(playbacks, FilePlaybacks):
+            playbacks = application.playbacks = FilePlaybacks(self.library.pacer)
+        playbacks.send_ahead(app.files_ahead)
         if not isinstance(films, FolderFilms):
             films = application.films = FolderFilms(self.library)
-        public = app.play.anyone and not app.hooks
-        films.serve(app.files, app.files_ahead, public=public)
+        films.serve(app.files, public=app.play.anyone and not app.hooks)
 
     def entrance(self, endpoint: str, plan: Plan | None = None) -> Entrance:
         """What listens there, as the present configuration or a plan has it."""

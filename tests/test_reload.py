@@ -20,7 +20,8 @@ from rtmptwist.net.client import Refusal
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
 from rtmptwist.reload import differences
-from rtmptwist.vod.library import FolderFilms
+from rtmptwist.vod.folderfilms import FolderFilms
+from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.web.house import ReloadError
 from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads
@@ -586,8 +587,12 @@ def test_files_come_and_go_and_change_their_folder(tmp_path: Path, logs: Logs) -
     house.reload(LISTENERS + APP + "files = b\nplay = 10.0.0.0/8\nfiles_ahead = 2s\n")
     assert len(logs.lines("warn")) == 1
     assert application.films is films
-    assert (films._folder.root, films._ahead, films.public) == (tmp_path / "b", 2000, False)
+    assert (films._folder.root, films.public) == (tmp_path / "b", False)
+    playbacks = application.playbacks
+    assert isinstance(playbacks, FilePlaybacks)
+    assert playbacks._ahead == 2000
     house.reload(LISTENERS + APP)
+    assert application.playbacks is playbacks  # what was sent stays counted
     assert [app.films for app in house.whole.registry.applications()] == [None]
     house.stop()
     house.pass_time(5)

@@ -21,7 +21,7 @@ from rtmptwist.live.interfaces import (
 )
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
-from rtmptwist.live.playback import Films, Past
+from rtmptwist.live.playback import Films, Past, Playbacks
 from rtmptwist.live.recordings import RecordEvent, StreamRecorder
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
@@ -63,6 +63,8 @@ class Application:
         "Who shows what its streams were; None: nobody does."
         self.films: Films | None = None
         "Files that may be played; None: it has none."
+        self.playbacks: Playbacks | None = None
+        "Who plays them; None: nobody ever could."
         self.closed = ""
         "Why nobody can come in any more; empty: it is open."
         self.record_listeners: list[Callable[[RecordEvent], None]] = []
@@ -152,7 +154,7 @@ class Application:
         Bytes in and out, and skipped messages, of streams that are not here any more, and of files.
         """
         bytes_in, bytes_out, skipped = self._gone
-        for files in (self.films, self.past):
+        for files in (self.playbacks, self.past):
             if files is not None:
                 bytes_out += files.bytes_out
         return bytes_in, bytes_out, skipped
@@ -160,7 +162,7 @@ class Application:
     @property
     def film_viewers(self) -> int:
         """Who plays a file now."""
-        return self.films.viewers if self.films is not None else 0
+        return self.playbacks.viewers if self.playbacks is not None else 0
 
     @property
     def meter(self) -> ApplicationMeter:

@@ -88,14 +88,6 @@ class Films(Protocol):
     def public(self) -> bool:
         """Whether anyone may play them, and so may know how long they are."""
 
-    @property
-    def viewers(self) -> int:
-        """Who plays one now."""
-
-    @property
-    def bytes_out(self) -> int:
-        """All that was sent so far."""
-
     def open(self, name: str, kind: str, extension: str) -> Deferred[Film]:
         """
         Open a file by what clients call it: see `names.StreamName`.
@@ -103,6 +95,18 @@ class Films(Protocol):
         Fails with:
             Refused: there is none, or none that can be played.
         """
+
+
+class Playbacks(Protocol):
+    """Who plays files of an application. It stays when they become others, or none."""
+
+    @property
+    def viewers(self) -> int:
+        """Who plays one now."""
+
+    @property
+    def bytes_out(self) -> int:
+        """All that was sent so far."""
 
     def play(
         self,
@@ -115,7 +119,7 @@ class Films(Protocol):
         duration: int | None = None,
     ) -> Playback:
         """
-        Play a file that `open` gave, which is released when that is over.
+        Play a file that was opened, which is released when that is over.
 
         Nothing is sent until the first `resume()`: answer the client before.
         `duration`: milliseconds of it to send; 0: one picture; None: all.

@@ -165,7 +165,7 @@ def _play_file(
     before: Replaying | None,
 ) -> Playback:
     stream_id, application = event.stream_id, wanted.application
-    assert application.films is not None
+    assert application.playbacks is not None
     queue = None
     if before is not None:
         queue = before.queue
@@ -173,7 +173,7 @@ def _play_file(
     playing = Replaying(
         connection, stream_id, application, wanted.path, wanted.grant, _play_next, queue
     )
-    playback = application.films.play(
+    playback = application.playbacks.play(
         film,
         RtmpFormat(connection.session.chunk_size, stream_id),
         connection.writer,

@@ -18,7 +18,8 @@ from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.vod.kinds import Candidate
-from rtmptwist.vod.library import FolderFilms, Library
+from rtmptwist.vod.library import Library
+from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.wire.message import Message, MessageType
 
 _METADATA = b"\x02\x00\x0aonMetaData"
@@ -60,16 +61,12 @@ class History:
     def __init__(self, application: Application, library: Library) -> None:
         self._application = application
         self._library = library
-        self._films = FolderFilms(library)
-
-    def serve(self, ahead: float) -> None:
-        """`ahead`: seconds that are sent ahead at most, from now on."""
-        self._films.send_ahead(ahead)
+        self.playbacks = FilePlaybacks(library.pacer)
 
     @property
     def bytes_out(self) -> int:
         """As `Past`."""
-        return self._films.bytes_out
+        return self.playbacks.bytes_out
 
     def look(self, stream: LiveStream, time: int) -> Deferred[Excerpt | None]:
         """As `Past`."""
@@ -95,10 +92,6 @@ class History:
             return None
         return _Excerpt(self, film, chapters, chapter)
 
-    def play(self, film: Film, form: Format, writer: Writer, viewer: Viewer) -> Playback:
-        """Play a file that was opened."""
-        return self._films.play(film, form, writer, viewer)
-
 
 class _Excerpt:
     """`live.playback.Excerpt`: a chapter that is open."""
@@ -114,7 +107,7 @@ class _Excerpt:
 
     def play(self, form: Format, writer: Writer, viewer: Viewer) -> Playback:
         """As `Excerpt`."""
-        return self._history.play(self._film, Shifted(form, self.base), writer, viewer)
+        return self._history.playbacks.play(self._film, Shifted(form, self.base), writer, viewer)
 
     def next(self) -> Deferred[Excerpt | None]:
         """As `Excerpt`."""

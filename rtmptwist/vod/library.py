@@ -1,4 +1,4 @@
-"""All files that are open, and the folders that applications play files of."""
+"""All files that are open: each of them once, whoever plays it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Folder
 from rtmptwist.disk.threads import Disk
-from rtmptwist.live.errors import Refused
-from rtmptwist.live.interfaces import Format, Writer
-from rtmptwist.live.names import redacted
-from rtmptwist.live.playback import Film, Viewer
+from rtmptwist.live.playback import Film
 from rtmptwist.media.container import Opener
-from rtmptwist.media.errors import MediaError
-from rtmptwist.media.pyav import NotInstalled
 from rtmptwist.vod.film import OpenFilm, Store
-from rtmptwist.vod.kinds import Candidate, candidates, prepare
+from rtmptwist.vod.kinds import Candidate, prepare
 from rtmptwist.vod.pacer import Pacer
-from rtmptwist.vod.playback import FilePlayback
 from rtmptwist.vod.source import FileSource, Identity
-from rtmptwist.wire.status import StatusCode
 
 LINGER: Final = 10.0
 "Seconds that a file stays open when nobody plays it: players ask for its length, then for it."
@@ -35,7 +27,7 @@ LINGER: Final = 10.0
 MOST_UNUSED: Final = 32
 "Files that do so: more can be asked for than can be kept."
 
-_NOT_THERE: Final = frozenset(
+NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
 )
 "Nothing has the name, or something that is no file: a folder, a link, a pipe, a device."
@@ -43,8 +35,6 @@ _NOT_THERE: Final = frozenset(
 
 class Library:
     """The files that are open, of all folders."""
-
-    log = Logger()
 
     def __init__(self, clock: IReactorTime, disk: Disk, room: int) -> None:
         """`room`: bytes of what was read that are kept for others."""
@@ -142,98 +132,6 @@ class Library:
             self._close(film)
 
 
-class FolderFilms:
-    """`live.playback.Films`: the files of a folder."""
-
-    log = Logger()
-
-    def __init__(self, library: Library) -> None:
-        """No file can be opened before `serve`."""
-        self.public = False
-        self._library = library
-        self._folder: Folder
-        self._ahead = 0
-        self._playbacks: set[FilePlayback] = set()
-        self._gone = 0
-        "Bytes that those have sent which are over."
-
-    def serve(self, root: Path, ahead: float, *, public: bool) -> None:
-        """This folder from now on. `ahead`: seconds that are sent ahead at most."""
-        if not root.is_dir():  # it may come: recordings make theirs
-            self.log.warn("files: there is no folder {folder} yet; nothing is played", folder=root)
-        self._folder = Folder(root)
-        self._library.prepare(root)
-        self.send_ahead(ahead)
-        self.public = public
-
-    def send_ahead(self, ahead: float) -> None:
-        """Send so many seconds ahead at most."""
-        self._ahead = round(ahead * 1000)
-
-    @property
-    def viewers(self) -> int:
-        """As `Films`."""
-        return len(self._playbacks)
-
-    @property
-    def bytes_out(self) -> int:
-        """As `Films`."""
-        return self._gone + sum(playback.meter.bytes for playback in self._playbacks)
-
-    def open(self, name: str, kind: str, extension: str) -> Deferred[Film]:
-        """As `Films`."""
-        film = self._library.open(self._folder, candidates(name, kind, extension))
-        return film.addErrback(self._refuse, name)
-
-    def _refuse(self, failure: Failure, name: str) -> Film:
-        error, shown = failure.value, redacted(name)
-        if isinstance(error, MediaError):
-            words = f"{shown} cannot be played: {error}."
-            if isinstance(error, NotInstalled):
-                self.log.warn("{folder}: {words}", folder=self._folder.root, words=words)
-            raise Refused(StatusCode.PLAY_FILE_STRUCTURE_INVALID, words) from error
-        if isinstance(error, OSError):
-            if error.errno not in _NOT_THERE:
-                self.log.warn(
-                    "{folder}: a file cannot be opened: {why}",
-                    folder=self._folder.root,
-                    why=error.strerror,
-                )
-            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
-        failure.raiseException()
-        raise AssertionError
-
-    def play(
-        self,
-        film: Film,
-        form: Format,
-        writer: Writer,
-        viewer: Viewer,
-        *,
-        start: int = 0,
-        duration: int | None = None,
-    ) -> FilePlayback:
-        """As `Films`."""
-        assert isinstance(film, OpenFilm)
-        playback = FilePlayback(
-            film,
-            form,
-            writer,
-            viewer,
-            self._library.pacer,
-            self._over,
-            start=start,
-            duration=duration,
-            ahead=self._ahead,
-        )
-        self._playbacks.add(playback)
-        return playback
-
-    def _over(self, playback: FilePlayback) -> None:
-        self._playbacks.discard(playback)
-        self._gone += playback.meter.bytes
-
-
 def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Identity, Opener]:
     """In a thread."""
     error = OSError(errno.ENOENT, "No such file")
@@ -241,7 +139,7 @@ def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Iden
         try:
             source = FileSource(folder.open(names))
         except OSError as why:
-            if why.errno not in _NOT_THERE:
+            if why.errno not in NOT_THERE:
                 error = why
             continue
         return source, source.identity, opener

@@ -16,7 +16,9 @@ from rtmptwist.config.schema import App
 from rtmptwist.media.flv import AUDIO, VIDEO
 from rtmptwist.media.flvhead import metadata_of
 from rtmptwist.net.census import measure
-from rtmptwist.vod.library import FolderFilms, Library
+from rtmptwist.vod.folderfilms import FolderFilms
+from rtmptwist.vod.library import Library
+from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.wire.message import MessageType
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, key
 from tests.support.disks import StillDisk
@@ -389,6 +391,22 @@ async def test_who_leaves_before_it_is_open_has_never_been_there(folder: Path) -
 
 
 @reactor_test
+async def test_a_reload_may_take_all_files_away_while_one_is_opened(folder: Path) -> None:
+    async with serving(vod(folder)) as host:
+        application = host.application()
+        slow = Slow(application.films)
+        application.films = slow
+        guest = await host.guest()
+        playing = guest.stream.play("show")
+        await eventually(lambda: slow.opened)
+        application.films = None
+        slow.opened[0].callback(None)
+        await playing
+        await guest.until(lambda: guest.media)
+        assert application.film_viewers == 1
+
+
+@reactor_test
 async def test_who_leaves_before_the_next_one_begins(folder: Path) -> None:
     async with serving(vod(folder)) as host:
         viewer = await watch(host)
@@ -430,9 +448,12 @@ async def test_what_is_queued_may_take_too_long(folder: Path) -> None:
 def test_a_bug_with_what_is_queued(folder: Path, logs: Logs) -> None:
     site = serve_in_memory()
     disk = StillDisk(site.clock)
-    films = FolderFilms(Library(site.clock, disk, 1 << 20))
-    films.serve(folder, 60.0, public=True)
-    site.application.films = films
+    library = Library(site.clock, disk, 1 << 20)
+    films = FolderFilms(library)
+    films.serve(folder, public=True)
+    playbacks = FilePlaybacks(library.pacer)
+    playbacks.send_ahead(60.0)
+    site.application.films, site.application.playbacks = films, playbacks
     viewer = site.stream()
     viewer.keep(60_000)
     playing = viewer.play("show")

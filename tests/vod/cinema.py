@@ -8,8 +8,10 @@ from twisted.internet.task import Clock
 
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.vod.film import OpenFilm
-from rtmptwist.vod.library import FolderFilms, Library
+from rtmptwist.vod.folderfilms import FolderFilms
+from rtmptwist.vod.library import Library
 from rtmptwist.vod.playback import FilePlayback
+from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.wire.chunk import ChunkDecoder
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
@@ -64,7 +66,9 @@ class Cinema:
         self.disk = StillDisk(self.clock)
         self.library = Library(self.clock, self.disk, room)
         self.films = FolderFilms(self.library)
-        self.films.serve(folder, ahead, public=True)
+        self.films.serve(folder, public=True)
+        self.playbacks = FilePlaybacks(self.library.pacer)
+        self.playbacks.send_ahead(ahead)
         self._shown: dict[str, OpenFilm] = {}
 
     def film(self, name: str = "show") -> OpenFilm:
@@ -90,7 +94,7 @@ class Cinema:
             film = self._shown[name].hold()
         else:
             film = self._shown[name] = self.film(name)
-        guest.playback = self.films.play(
+        guest.playback = self.playbacks.play(
             film, guest.form, guest.writer, guest, start=start, duration=duration
         )
         guest.playback.buffer(ahead)

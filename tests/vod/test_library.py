@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,13 +9,10 @@ import pytest
 from twisted.internet.defer import CancelledError
 
 from rtmptwist.amf.values import Value
-from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.vod.film import OVERHEAD, Key, OpenFilm, Piece, Store
 from rtmptwist.vod.library import LINGER, MOST_UNUSED
-from rtmptwist.wire.status import StatusCode
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
-from tests.support.logs import Logs
 from tests.vod.cinema import Cinema
 
 FILE = HEAD + META + AAC + AVC + gops(20)
@@ -27,16 +23,6 @@ def cinema(tmp_path: Path) -> Cinema:
     """With a film of twenty seconds."""
     (tmp_path / "show.flv").write_bytes(FILE)
     return Cinema(tmp_path)
-
-
-def refusal(cinema: Cinema, name: str) -> Refused:
-    """Why a file cannot be opened."""
-    found: list[Any] = []
-    cinema.films.open(name, "", "").addErrback(lambda failure: found.append(failure.value))
-    cinema.disk.pump()
-    (error,) = found
-    assert isinstance(error, Refused)
-    return error
 
 
 def test_a_file_is_open_once_for_all(cinema: Cinema) -> None:
@@ -113,48 +99,6 @@ def test_who_left_before_it_was_open_holds_nothing(cinema: Cinema) -> None:
     assert not cinema.library._films
 
 
-def test_what_cannot_be_played_is_told_to_all_who_asked(cinema: Cinema, tmp_path: Path) -> None:
-    (tmp_path / "bad.flv").write_bytes(b"nothing of the kind")
-    errors: list[Any] = []
-    for _ in range(2):
-        cinema.films.open("bad", "", "").addErrback(lambda failure: errors.append(failure.value))
-    cinema.disk.pump()
-    assert [error.status.code for error in errors] == [StatusCode.PLAY_FILE_STRUCTURE_INVALID] * 2
-    assert "bad cannot be played: b'noth'" in errors[0].status.description
-    assert refusal(cinema, "bad").status.level == "error"
-
-
-def test_what_is_no_file_is_not_there(cinema: Cinema, tmp_path: Path) -> None:
-    (tmp_path / "folder.flv").mkdir()
-    (tmp_path / "link.flv").symlink_to("show.flv")
-    (tmp_path / "away").symlink_to("/etc")
-    os.mkfifo(tmp_path / "pipe.flv")
-    for name in ("none", "folder", "link", "pipe", "show.flv/x", "away/passwd", "none/x"):
-        assert refusal(cinema, name).status.code is StatusCode.PLAY_STREAM_NOT_FOUND
-
-
-def test_what_may_not_be_read_is_told_to_operators(
-    cinema: Cinema, logs: Logs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(cinema.films._folder, "open", forbidden)
-    assert refusal(cinema, "show").status.description == "There is no show."
-    assert logs.about("a file cannot be opened: Permission denied")
-
-
-def test_a_bug_stays_one(cinema: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> int:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(cinema.films._folder, "open", broken)
-    found: list[Any] = []
-    cinema.films.open("show", "", "").addErrback(lambda failure: found.append(failure.value))
-    cinema.disk.pump()
-    assert isinstance(found[0], ZeroDivisionError)
-
-
 def test_a_file_is_read_once_for_all_viewers(
     cinema: Cinema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,23 +121,12 @@ def test_a_file_is_read_once_for_all_viewers(
     assert len(whole) == 602
     assert all(guest.media == whole for guest in [*together[1:], later])
     assert not cinema.library._opening
-    assert cinema.films.viewers == 21
-    size = cinema.films.bytes_out
+    assert cinema.playbacks.viewers == 21
+    size = cinema.playbacks.bytes_out
     for guest in together:
         guest.playback.close()
-    assert cinema.films.bytes_out == size
-    assert cinema.films.viewers == 1
-
-
-def test_a_folder_may_be_changed_under_those_who_watch(cinema: Cinema, tmp_path: Path) -> None:
-    guest = cinema.guest(ahead=1000)
-    cinema.run()
-    other = tmp_path / "other"
-    other.mkdir()
-    cinema.films.serve(other, 60.0, public=False)
-    assert refusal(cinema, "show").status.code is StatusCode.PLAY_STREAM_NOT_FOUND
-    cinema.run(25)
-    assert guest.ends == [""]
+    assert cinema.playbacks.bytes_out == size
+    assert cinema.playbacks.viewers == 1
 
 
 class Silent:

@@ -87,7 +87,7 @@ def test_what_was_left_is_not_sent_any_more(cinema: Cinema) -> None:
     cinema.run()
     assert guest.times == []
     assert guest.ends == []
-    assert cinema.films.viewers == 0
+    assert cinema.playbacks.viewers == 0
 
 
 def test_seeking_again_before_the_first_is_found(cinema: Cinema) -> None:
@@ -329,6 +329,6 @@ def test_whatever_a_viewer_does_it_gets_to_the_end(
     cinema.run(3)
     assert guest.ends == [""]
     assert guest.times[-1] == 19_950
-    assert cinema.films.viewers == 1
+    assert cinema.playbacks.viewers == 1
     guest.playback.close()
-    assert cinema.films.viewers == 0
+    assert cinema.playbacks.viewers == 0

@@ -1,0 +1,62 @@
+"""The files of a folder, by what clients call them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rtmptwist.disk.folder import Folder
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.names import redacted
+from rtmptwist.live.playback import Film
+from rtmptwist.media.errors import MediaError
+from rtmptwist.media.pyav import NotInstalled
+from rtmptwist.vod.kinds import candidates
+from rtmptwist.vod.library import NOT_THERE, Library
+from rtmptwist.wire.status import StatusCode
+
+
+class FolderFilms:
+    """`live.playback.Films`: the files of a folder."""
+
+    log = Logger()
+
+    def __init__(self, library: Library) -> None:
+        """No file can be opened before `serve`."""
+        self.public = False
+        self._library = library
+        self._folder: Folder
+
+    def serve(self, root: Path, *, public: bool) -> None:
+        """This folder from now on."""
+        if not root.is_dir():  # it may come: recordings make theirs
+            self.log.warn("files: there is no folder {folder} yet; nothing is played", folder=root)
+        self._folder = Folder(root)
+        self._library.prepare(root)
+        self.public = public
+
+    def open(self, name: str, kind: str, extension: str) -> Deferred[Film]:
+        """As `Films`."""
+        film = self._library.open(self._folder, candidates(name, kind, extension))
+        return film.addErrback(self._refuse, name)
+
+    def _refuse(self, failure: Failure, name: str) -> Film:
+        error, shown = failure.value, redacted(name)
+        if isinstance(error, MediaError):
+            words = f"{shown} cannot be played: {error}."
+            if isinstance(error, NotInstalled):
+                self.log.warn("{folder}: {words}", folder=self._folder.root, words=words)
+            raise Refused(StatusCode.PLAY_FILE_STRUCTURE_INVALID, words) from error
+        if isinstance(error, OSError):
+            if error.errno not in NOT_THERE:
+                self.log.warn(
+                    "{folder}: a file cannot be opened: {why}",
+                    folder=self._folder.root,
+                    why=error.strerror,
+                )
+            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
+        failure.raiseException()
+        raise AssertionError
