@@ -15,7 +15,7 @@ from rtmptwist.interfaces import BadDescription, Description, House, IInletMaker
 from rtmptwist.live.application import Application
 from rtmptwist.media.container import Container
 from rtmptwist.vod.kinds import OPENERS
-from rtmptwist.vod.source import FileSource
+from rtmptwist.vod.source import ClosingContainer, FileSource
 
 _EXPECTED: Final = "expected file:PATH or file:PATH?loop, such as file:slate.flv?loop:names=studio*"
 
@@ -33,27 +33,10 @@ class FileMaker:
     def make(self, description: Description, application: Application, house: House) -> IService:
         """`IInletMaker`: make a filler of an application."""
         slate = _slate(description, house)
-        return Filler(application, slate, open_film, house.reading, house.reactor)
+        return Filler(application, slate, open_file, house.reading, house.reactor)
 
 
-class _Film:
-    """A container that closes its file."""
-
-    def __init__(self, container: Container, source: FileSource) -> None:
-        self._source = source
-        self._container = container
-        self.duration = container.duration
-        self.metadata = container.metadata
-        self.seek = container.seek
-        self.read = container.read
-
-    def close(self) -> None:
-        """As `Container`."""
-        self._container.close()
-        self._source.close()
-
-
-def open_film(path: Path) -> Container:
+def open_file(path: Path) -> Container:
     """
     Open a file of media.
 
@@ -62,11 +45,7 @@ def open_film(path: Path) -> Container:
         MediaError: it is none.
     """
     source = FileSource(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    try:
-        return _Film(OPENERS[path.suffix.lower()](source), source)
-    except BaseException:
-        source.close()
-        raise
+    return ClosingContainer(OPENERS[path.suffix.lower()], source)
 
 
 def _slate(description: Description, house: House | None = None) -> Slate:

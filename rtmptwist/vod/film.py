@@ -27,7 +27,6 @@ from rtmptwist.media.container import Container, Place, Point
 from rtmptwist.media.flv import VIDEO, FlvTag
 from rtmptwist.media.tag import audio_tag, video_tag
 from rtmptwist.vod.pacer import SLICE
-from rtmptwist.vod.source import FileSource
 from rtmptwist.wire.message import Message, MessageType
 
 SEARCH: Final = 100
@@ -119,15 +118,16 @@ class OpenFilm:
 
     def __init__(
         self,
-        source: FileSource,
         container: Container,
         lane: Lane,
         store: Store,
         clock: IReactorTime,
         unused: Callable[[OpenFilm], None],
     ) -> None:
-        """It is told to `unused` when nobody holds it any more, and may then be closed."""
-        self._source = source
+        """
+        `container` is its own. It is told to `unused` when nobody holds it any more, and may then
+        be closed.
+        """
         self._container = container
         self._lane = lane
         self._store = store
@@ -196,7 +196,6 @@ class OpenFilm:
     def end(self) -> None:
         """Give everything back, in this thread."""
         self._container.close()
-        self._source.close()
 
 
 def _metadata(container: Container) -> Message | None:

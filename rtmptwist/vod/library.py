@@ -19,7 +19,7 @@ from rtmptwist.media.container import Opener
 from rtmptwist.vod.film import OpenFilm, Store
 from rtmptwist.vod.kinds import Candidate, prepare
 from rtmptwist.vod.pacer import Pacer
-from rtmptwist.vod.source import FileSource, Identity
+from rtmptwist.vod.source import ClosingContainer, FileSource, Identity
 
 LINGER: Final = 10.0
 "Seconds that a file stays open when nobody plays it: players ask for its length, then for it."
@@ -93,15 +93,14 @@ class Library:
             return await made
         self._opening[identity] = []
         try:
-            container = await lane.call(partial(opener, source))
+            container = await lane.call(partial(ClosingContainer, opener, source))
         except Exception:
-            source.close()
             failure = Failure()
             for made in self._opening.pop(identity):
                 made.errback(failure)
             raise
         unused = partial(self._unused, identity)
-        film = OpenFilm(source, container, lane, self.store, self._clock, unused)
+        film = OpenFilm(container, lane, self.store, self._clock, unused)
         self._films[identity] = film
         film.hold()
         for made in self._opening.pop(identity):

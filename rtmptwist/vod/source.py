@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from rtmptwist.media.container import Container, Opener
+
 
 class Identity(NamedTuple):
     """What equal files have in common: one that was changed or replaced is another one."""
@@ -41,3 +43,31 @@ class FileSource:
     def close(self) -> None:
         """It is not read any more."""
         os.close(self._number)
+
+
+class ClosingContainer:
+    """`media.container.Container`: another one, which closes its file with itself."""
+
+    def __init__(self, opener: Opener, source: FileSource) -> None:
+        """
+        Open a file, which is closed if that fails.
+
+        Raises:
+            OSError: it cannot be read.
+            MediaError: there is nothing in it that can be played.
+        """
+        self._source = source
+        try:
+            self._container: Container = opener(source)
+        except BaseException:
+            source.close()
+            raise
+        self.duration = self._container.duration
+        self.metadata = self._container.metadata
+        self.seek = self._container.seek
+        self.read = self._container.read
+
+    def close(self) -> None:
+        """As `Container`."""
+        self._container.close()
+        self._source.close()

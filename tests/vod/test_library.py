@@ -138,10 +138,9 @@ class Silent:
 
 
 def test_metadata_that_cannot_be_written_are_not_told(cinema: Cinema) -> None:
-    source: Any = None
     container: Any = Silent()
     lane = cinema.disk.lane(lambda _: None)
-    film = OpenFilm(source, container, lane, cinema.library.store, cinema.clock, lambda _: None)
+    film = OpenFilm(container, lane, cinema.library.store, cinema.clock, lambda _: None)
     assert film.metadata is None
 
 
