@@ -1,5 +1,6 @@
 """
-What files of all formats have in common: a name while they are written, a lock, their final name.
+What files of all formats have in common: a name while they are written, a lock, their final name,
+and how they get that in the end, or at the next start.
 
 Until it is complete a file has a name of its own, and a lock that tells other processes that
 somebody is at it. All of this blocks and belongs into a lane of `disk.threads`.
@@ -10,29 +11,97 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from rtmptwist.disk.folder import Folder, Names
 from rtmptwist.outlets.pattern import numbered, unfinished
+from rtmptwist.outlets.recordfile import Finished, Repaired
 
 NUMBERS: Final = 10_000
 "Files of one name, of which the second is numbered 2."
 
 
-class DiskFile:
-    """A file of a folder, that nobody else writes to."""
+class Content(NamedTuple):
+    """What is in a file."""
+
+    size: int
+    "Bytes."
+
+    seconds: float
+
+
+class DiskFile(ABC):
+    """What `RecordFile` is on a disk: a file of a folder, that nobody else writes to."""
 
     def __init__(self, folder: Folder, names: Names) -> None:
         self._folder = folder
         self._names = names
         self._number = -1
 
+    def finish(self) -> Finished | None:
+        """As `RecordFile`. When it fails, the file stays as it is, to be repaired."""
+        try:
+            content = self._complete()
+            if content is None:
+                self._folder.remove(unfinished(self._names))
+                return None
+            self._publish()
+        finally:
+            self.close()
+        return Finished(self._folder.path(self._names), content.size, content.seconds)
+
+    def repair(self, *, alone: bool) -> Repaired | None:
+        """As `RecordFile`."""
+        try:
+            self._number = self._folder.open(unfinished(self._names), os.O_RDWR)
+            if not self._lock(alone=alone):
+                return None
+            lost = self._mend()
+            if lost is None:
+                return None
+            done = self.finish()
+        finally:
+            self.close()
+        if done is None:
+            return Repaired(self._folder.path(self._names), 0, 0.0, lost)
+        return Repaired(done.path, done.size, done.seconds, lost)
+
+    def salvage(self) -> Finished | None:
+        """As `RecordFile`."""
+        if self._number < 0:
+            return None
+        self.close()
+        try:
+            repaired = type(self)(self._folder, self._names).repair(alone=True)
+        except OSError:
+            return None  # it stays as it is, to be repaired
+        if repaired is None or not repaired.size:
+            return None
+        return Finished(repaired.path, repaired.size, repaired.seconds)
+
     def close(self) -> None:
         """Do no more; may be called again."""
         number, self._number = self._number, -1
         if number >= 0:
             os.close(number)
+
+    # ----------------------------------------------------------- of each format
+
+    @abstractmethod
+    def _complete(self) -> Content | None:
+        """Write what is known only at the end; None: there is nothing in it."""
+
+    @abstractmethod
+    def _mend(self) -> int | None:
+        """
+        Find out what is in a file that was cut, and cut off what is of no use: so many bytes.
+
+        None: it is no recording.
+        """
+
+    # ------------------------------------------------------------ for all of them
 
     def _new(self) -> None:
         """Make a file that nobody has; the name gets a number where it is taken."""

@@ -19,9 +19,9 @@ from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvhead import LARGEST, Head, read_head
 from rtmptwist.media.flvindex import Facts, is_cut, survey
-from rtmptwist.outlets.diskfile import DiskFile
+from rtmptwist.outlets.diskfile import Content, DiskFile
 from rtmptwist.outlets.pattern import unfinished
-from rtmptwist.outlets.recordfile import Finished, Opened, Repaired
+from rtmptwist.outlets.recordfile import Opened
 from rtmptwist.outlets.tape import Batch, Tape
 from rtmptwist.wire.message import Message
 
@@ -70,26 +70,14 @@ class FlvFile(DiskFile):
         self.close()
         return self.create(metadata, audio=audio, video=video)
 
-    def repair(self, *, alone: bool) -> Repaired | None:
-        """
-        Complete a file that a process which was killed has left.
-
-        None: somebody is at it, or it is no recording. `alone`: nobody is, if that cannot be found
-        out.
-        """
-        try:
-            self._number = self._folder.open(unfinished(self._names), os.O_RDWR)
-            if not (self._lock(alone=alone) and self._understand()):
-                return None
-            lost = self._size - self._facts.end
-            if self._is_cut():
-                os.ftruncate(self._number, self._facts.end)
-            done = self.finish()
-        finally:
-            self.close()
-        if done is None:
-            return Repaired(self._folder.path(self._names), 0, 0.0, lost)
-        return Repaired(done.path, done.size, done.seconds, lost)
+    def _mend(self) -> int | None:
+        """As `DiskFile`."""
+        if not self._understand():
+            return None
+        lost = self._size - self._facts.end
+        if self._is_cut():
+            os.ftruncate(self._number, self._facts.end)
+        return lost
 
     def _understand(self) -> bool:
         """Find out what is in it. False: it is no FLV."""
@@ -128,34 +116,12 @@ class FlvFile(DiskFile):
 
     # ----------------------------------------------------------------- ending
 
-    def finish(self) -> Finished | None:
-        """
-        Complete it, and give it its name; None: there was nothing in it, and it is removed.
-
-        When that fails it stays as it is, to be repaired.
-        """
+    def _complete(self) -> Content | None:
+        """As `DiskFile`."""
         head, facts = self._head, self._facts
-        try:
-            if facts.end <= (FLV_START if head is None else head.size):
-                self._folder.remove(unfinished(self._names))
-                return None
-            if head is not None:
-                with suppress(MediaError):  # another program's, without room for ours
-                    self._write_head(head.finish(facts))
-            self._publish()
-        finally:
-            self.close()
-        return Finished(self._folder.path(self._names), facts.end, facts.last / 1000)
-
-    def salvage(self) -> Finished | None:
-        """Complete what there is after a failure; None: that is nothing. Never raises."""
-        if self._number < 0:
+        if facts.end <= (FLV_START if head is None else head.size):
             return None
-        self.close()
-        try:
-            repaired = FlvFile(self._folder, self._names).repair(alone=True)
-        except OSError:
-            return None  # it stays as it is, to be repaired
-        if repaired is None or not repaired.size:
-            return None
-        return Finished(repaired.path, repaired.size, repaired.seconds)
+        if head is not None:
+            with suppress(MediaError):  # another program's, without room for ours
+                self._write_head(head.finish(facts))
+        return Content(facts.end, facts.last / 1000)

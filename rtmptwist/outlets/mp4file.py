@@ -18,9 +18,8 @@ from rtmptwist.media.flv import FlvReader, flv_header
 from rtmptwist.media.mp4boxes import whole
 from rtmptwist.media.mp4container import Mp4Container
 from rtmptwist.media.mux import Fragments
-from rtmptwist.outlets.diskfile import DiskFile
-from rtmptwist.outlets.pattern import unfinished
-from rtmptwist.outlets.recordfile import Finished, Opened, Repaired
+from rtmptwist.outlets.diskfile import Content, DiskFile
+from rtmptwist.outlets.recordfile import Finished, Opened
 from rtmptwist.outlets.tape import Tape
 from rtmptwist.vod.source import FileSource
 from rtmptwist.wire.message import Message
@@ -56,39 +55,27 @@ class Mp4File(DiskFile):
         """Make another file: what is complete cannot be gone on with."""
         return self.create(metadata, audio=audio, video=video)
 
-    def repair(self, *, alone: bool) -> Repaired | None:
-        """
-        Complete a file that a process which was killed has left.
+    def _mend(self) -> int | None:
+        """As `DiskFile`."""
+        size = self._size
+        found = whole(self._read, size)
+        if found is None:
+            return None
+        end, media = found
+        if not media:
+            return size
+        os.ftruncate(self._number, end)
+        self._end, self._last = end, self._duration()
+        return size - end
 
-        None: somebody is at it, or it is no MP4. `alone`: nobody is, if that cannot be found out.
-        """
-        try:
-            self._number = self._folder.open(unfinished(self._names), os.O_RDWR)
-            if not self._lock(alone=alone):
-                return None
-            size = self._size
-            found = whole(self._read, size)
-            if found is None:
-                return None
-            end, media = found
-            if not media:
-                self._folder.remove(unfinished(self._names))
-                return Repaired(self._folder.path(self._names), 0, 0.0, size)
-            os.ftruncate(self._number, end)
-            seconds = self._seconds()
-            self._publish()
-        finally:
-            self.close()
-        return Repaired(self._folder.path(self._names), end, seconds, size - end)
-
-    def _seconds(self) -> float:
-        """How long it plays; 0: that cannot be found out."""
+    def _duration(self) -> int:
+        """Milliseconds that it plays; 0: that cannot be found out."""
         try:
             container = Mp4Container(FileSource(self._number))
         except MediaError:
-            return 0.0
+            return 0
         container.close()
-        return container.duration / 1000
+        return container.duration
 
     # ---------------------------------------------------------------- writing
 
@@ -107,40 +94,20 @@ class Mp4File(DiskFile):
 
     # ----------------------------------------------------------------- ending
 
-    def finish(self) -> Finished | None:
-        """
-        Complete it, and give it its name; None: there was nothing in it, and it is removed.
-
-        When that fails it stays as it is, to be repaired.
-        """
+    def _complete(self) -> Content | None:
+        """As `DiskFile`."""
         fragments, self._fragments = self._fragments, None
-        assert fragments is not None
-        try:
+        if fragments is not None:
             try:
                 fragments.finish()
             except BaseException:
                 fragments.abandon()
                 raise
-            if not self._end:
-                self._folder.remove(unfinished(self._names))
-                return None
-            self._publish()
-        finally:
-            self.close()
-        return Finished(self._folder.path(self._names), self._end, self._last / 1000)
+        return Content(self._end, self._last / 1000) if self._end else None
 
     def salvage(self) -> Finished | None:
-        """Complete what there is after a failure; None: that is nothing. Never raises."""
+        """As `RecordFile`."""
         fragments, self._fragments = self._fragments, None
         if fragments is not None:
             fragments.abandon()
-        if self._number < 0:
-            return None
-        self.close()
-        try:
-            repaired = Mp4File(self._folder, self._names).repair(alone=True)
-        except OSError:
-            return None  # it stays as it is, to be repaired
-        if repaired is None or not repaired.size:
-            return None
-        return Finished(repaired.path, repaired.size, repaired.seconds)
+        return super().salvage()
