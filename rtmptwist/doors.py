@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from rtmptwist.auth.operators import Operators
+from rtmptwist.auth.operators import Desk
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
 from rtmptwist.live.access import Gate
@@ -93,12 +93,12 @@ class Doors:
         house: House,
         gate: Gate,
         beat: Beat,
-        operators: Mapping[str, Operators],
+        desks: Mapping[str, Desk],
         problems: list[str],
         before: Doors | None = None,
     ) -> None:
         """
-        `operators`: who may operate the server, by the listener; `problems` gets why one cannot be
+        `desks`: where operators are known, by the listener; `problems` gets why one cannot be
         served. `before`: whose place these take.
         """
         limits = config.limits
@@ -128,7 +128,7 @@ class Doors:
         self._house = house
         self._gate = gate
         self._beat = beat
-        self._operators = operators
+        self._desks = desks
         self._reactor = reactor
         self._before = before
         self._tunnelled: dict[tuple[str, str], _Tunnelled] = {}
@@ -222,13 +222,11 @@ class Doors:
         """What is served to people and their programs, some of it to operators only."""
         house = self._house
         mounts: list[Mount] = [partial(health.mount, house=house)]
-        operators = self._operators.get(section.name)
-        if operators is not None:
+        desk = self._desks.get(section.name)
+        if desk is not None:
             most = self._config.server.stream_metrics
-            mounts.append(
-                partial(metrics.mount, house=house, operators=operators, most_streams=most)
-            )
-            mounts.append(partial(api.mount, house=house, operators=operators))
+            mounts.append(partial(metrics.mount, house=house, desk=desk, most_streams=most))
+            mounts.append(partial(api.mount, house=house, desk=desk))
             mounts.append(status.mount)
         return mounts
 

@@ -107,8 +107,8 @@ class RuleBook:
         """
         checkers = [self._checker(login) for login in logins if login.kind != "loopback"]
         local = any(login.kind == "loopback" for login in logins)
-        desk = Application("", App(name=""), self._reactor)
-        return Operators(checkers, self.brake, desk, loopback=local)
+        place = Application("", App(name=""), self._reactor)
+        return Operators(checkers, self.brake, place, loopback=local)
 
     def _login(self, app: App) -> LoginPort:
         checkers = [self._checker(login) for login in app.logins or ()]

@@ -35,7 +35,7 @@ from rtmptwist.auth.checkers import BadChecker
 from rtmptwist.auth.files import BadFile, SecretFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import AppLimits, LimitedGate
-from rtmptwist.auth.operators import Operators
+from rtmptwist.auth.operators import Desk, Operators
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
 from rtmptwist.disk.threads import Disk
@@ -183,6 +183,10 @@ class Plan:
     "Theirs."
 
     plugged: Mapping[Plugged, Mapping[Application, Services]]
+    operators: Mapping[str, Operators]
+    desks: Mapping[str, Desk]
+    "Theirs. Both by listener."
+
     doors: Doors
 
 
@@ -248,6 +252,7 @@ class Site:
         self._outlets = Plugged(IOutletMaker, house)
         self._beat = Beat(reactor, config.server.gather)
         self._entrances: dict[str, Entrance] = {}
+        self._desks: Mapping[str, Desk] = {}
         self._doors: Doors | None = None
         self.reload: Callable[[], Awaitable[Sequence[str]]]
         """
@@ -303,18 +308,21 @@ class Site:
             for section in config.listeners
             if (who := _operators(self._book, section, problems)) is not None
         }
+        desks = {name: self._desks.get(name) or Desk(who) for name, who in operators.items()}
         doors = Doors(
             config,
             self,
             self.gate,
             self._beat,
-            operators,
+            desks,
             problems,
             before=self._doors,
         )
         if problems:
             raise SiteError("\n".join(map(config.placed, problems)))
-        return Plan(config, hosts, settings, swfs, rules, hooks, secrets, plugged, doors)
+        return Plan(
+            config, hosts, settings, swfs, rules, hooks, secrets, plugged, operators, desks, doors
+        )
 
     def adopt(self, plan: Plan) -> None:
         """Put a configuration to work, all of it at once; what runs goes on."""
@@ -349,6 +357,9 @@ class Site:
         gone = set(self.registry.applications()) - settings.keys()
         self.registry.serve(plan.hosts, config.limits)
         self.gate.trusted = config.limits.trusted
+        for name, desk in {**self._desks, **plan.desks}.items():
+            desk.operators = plan.operators.get(name)  # some have none any more
+        self._desks = plan.desks
         self._doors = plan.doors
         self._doors.open()
         self.tls[:] = self._doors.tls

@@ -1,5 +1,5 @@
 """
-Answers and errors of the pages for operators, and who may have them.
+Answers and errors of the pages for operators.
 
 Errors have one shape, that of RFC 9457. A change must come with `Content-Type: application/json`
 and either a bearer token or a header `X-Requested-With`: no page of another site can make a browser
@@ -11,20 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, Final
 
 from twisted.web.server import Request
 
-from rtmptwist.auth.errors import Undecided, Wrong
-from rtmptwist.auth.operators import Operators
-from rtmptwist.net.listen import host_of
-
 BODY_SIZE: Final = 16 * 1024
 "Bytes of JSON in a request: a ban with its note has 1 KB."
-
-_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
 class Problem(Exception):
@@ -88,44 +80,6 @@ def as_problem(request: Request, problem: Problem) -> bytes:
         request.responseHeaders.setRawHeaders(name, values)
     body = json.dumps(value, ensure_ascii=False).encode()
     return answer(request, body, "application/problem+json", problem.status)
-
-
-async def admitted(request: Request, operators: Operators) -> str:
-    """
-    Whose request it is.
-
-    Raises:
-        Problem: nobody's who may.
-    """
-    address = host_of(request.getClientAddress())
-    authorization = header(request, "Authorization")
-    try:
-        return await operators.who(address, authorization, local=is_local(request, address))
-    except Wrong as wrong:
-        detail = f"Who you are is not known here: {wrong}."
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": operators.schemes or ["Bearer"]}
-        ) from wrong
-    except Undecided as undecided:
-        detail = f"Try again later: {undecided}."
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": ["8"]}) from undecided
-
-
-def is_local(request: Request, address: str) -> bool:
-    """
-    Whether it was sent on this machine, to it: by no proxy, and by no page that calls itself so.
-
-    A web page may have its own name lead to 127.0.0.1 after it was loaded; but a browser still
-    says that name.
-    """
-    host = header(request, "Host").lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    try:
-        loopback = ip_address(address).is_loopback
-    except ValueError:  # a local socket: who may open it, its mode says
-        loopback = address == "unix"
-    headers = request.requestHeaders
-    return loopback and name in _LOCAL_NAMES and not any(map(headers.hasHeader, _FORWARDED))
 
 
 def body_of(request: Request) -> dict[str, Any]:

@@ -23,16 +23,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from rtmptwist.auth.bans import Ban, Kind, TooManyBans
 from rtmptwist.auth.files import BadLine
-from rtmptwist.auth.operators import Operators
+from rtmptwist.auth.operators import Desk, Operator
 from rtmptwist.live.application import Application
 from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.census import measure, viewers_of
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.web import events, httpflv, recordings, views
+from rtmptwist.web.admission import admitted
 from rtmptwist.web.answers import (
     Problem,
-    admitted,
     answer,
     as_json,
     as_problem,
@@ -71,7 +71,7 @@ class Call:
     """One request, checked."""
 
     request: Request
-    operator: str
+    operator: Operator
     path: Mapping[str, str]
     query: Mapping[str, Any]
     body: Mapping[str, Any]
@@ -109,9 +109,9 @@ class Api:
 
     log = Logger()
 
-    def __init__(self, house: House, operators: Operators) -> None:
+    def __init__(self, house: House, desk: Desk) -> None:
         self.house = house
-        self._operators = operators
+        self._desk = desk
 
     def resource(self) -> IResource:
         """All routes; whatever is not there is told as an error of this API."""
@@ -124,7 +124,7 @@ class Api:
 
         @app.route("/openapi.json", methods=["GET"])
         async def openapi(request: Request) -> bytes:
-            await admitted(request, self._operators)
+            await admitted(request, self._desk)
             return as_json(request, document(ROUTES, PREFIX))
 
         @app.handle_errors(Exception)  # type: ignore[arg-type]  # a twisted.web Request is enough
@@ -135,7 +135,7 @@ class Api:
         return resource
 
     async def _answer(self, route: Route, request: Request, **path: str) -> bytes:
-        operator = await admitted(request, self._operators)
+        operator = await admitted(request, self._desk)
         query = read_query(request, route.query)
         body: dict[str, Any] = {}
         if route.body is not None:
@@ -162,13 +162,13 @@ class Api:
         return as_problem(request, error)
 
     def _note(self, call: Call, words: str, **fields: object) -> None:
-        self.log.info(f"operator {{operator}} {words}", operator=call.operator, **fields)
+        self.log.info(f"operator {{operator}} {words}", operator=call.operator.name, **fields)
 
     # ---------------------------------------------------------------- looking
 
     async def events(self, call: Call) -> object:
         """What happens."""
-        await self.house.events.serve(call.request, call.query)
+        await self.house.events.serve(call.request, call.operator, call.query)
         return None
 
     async def server(self, call: Call) -> object:  # noqa: ARG002 - as all
@@ -228,7 +228,7 @@ class Api:
         application, stream = self._stream(call)
         shown = redacted(stream.name)
         self._note(call, "watches {app}/{name}", app=application.name, name=shown)
-        await self.house.screens.show(call.request, application, stream)
+        await self.house.screens.show(call.request, call.operator, application, stream)
         return None
 
     async def viewers(self, call: Call) -> object:
@@ -353,7 +353,7 @@ class Api:
 
     async def drain(self, call: Call) -> object:
         """Stop the server."""
-        self.house.drain(f"operator {call.operator}")
+        self.house.drain(f"operator {call.operator.name}")
         return None
 
     # ---------------------------------------------------------------- finding
@@ -382,9 +382,9 @@ class Api:
         raise _nothing("connection")
 
 
-def mount(app: Klein, house: House, operators: Operators) -> None:
+def mount(app: Klein, house: House, desk: Desk) -> None:
     """Add the API to a listener."""
-    resource = Api(house, operators).resource()
+    resource = Api(house, desk).resource()
 
     @app.route(PREFIX, branch=True)
     def branch(_: Request) -> IResource:

@@ -27,8 +27,10 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from rtmptwist.auth.operators import Operator
 from rtmptwist.live.journal import Event, EventKind
 from rtmptwist.net.listen import host_of
+from rtmptwist.web.admission import watched
 from rtmptwist.web.answers import Problem, header, headers
 from rtmptwist.web.parameters import Parameter
 from rtmptwist.web.statistics import StatisticsView, statistics
@@ -55,12 +57,6 @@ HEARTBEAT: Final = 15.0
 STALL: Final = 30.0
 "Seconds after which a client that takes nothing is cut off: it has lost 20 to 30 statistics."
 
-RENEWAL: Final = 3600.0
-"""
-Seconds after which a client has to come back. Browsers do so by themselves; who may not look at
-this server any more, for a login was withdrawn, is not let in again.
-"""
-
 QUERY: Final = {
     "kinds": Parameter(
         words="Only of these kinds, with commas between them; `gap` is always told.",
@@ -76,7 +72,6 @@ QUERY: Final = {
     ),
 }
 
-_FOREVER: Final = 1 << 62
 _HEAD: Final = b"retry: 1000\nid: %d\n\n"
 _STILL_HERE: Final = b": nothing new\nid: %d\n\n"
 
@@ -147,14 +142,11 @@ class Client:
         "Number of the last event that it was told, or did not want."
 
         self.statistics = False
-        self.since = self.told = now
-        "When it came, and when something was last written for it."
+        self.told = now
+        "When something was last written for it."
 
         self.paused: float | None = None
         "Since when it does not take what was written; None: it does."
-
-        self.until = _FOREVER
-        "Number of the event after which it has to come back."
 
         self.over: Deferred[None] = Deferred()
         self._request = request
@@ -210,9 +202,9 @@ class Broadcast:
         self._counting: Deferred[None] | None = None
         "Statistics in the making."
 
-    async def serve(self, request: Request, query: Mapping[str, Any]) -> None:
+    async def serve(self, request: Request, operator: Operator, query: Mapping[str, Any]) -> None:
         """
-        Tell somebody, until either leaves.
+        Tell somebody, until either leaves, or the operator is none any more.
 
         Raises:
             Problem: there are too many already, or what it read last is no number of ours.
@@ -237,7 +229,8 @@ class Broadcast:
         now = self._house.reactor.seconds()
         client = Client(request, wanted, cursor, now, self._flush_after)
         client.statistics = query["statistics"] == "true"
-        await self._keep(client, request)
+        with watched(operator, self._house.reactor, client.end):
+            await self._keep(client, request)
 
     async def _keep(self, client: Client, request: Request) -> None:
         self._join(client)
@@ -294,11 +287,8 @@ class Broadcast:
 
     # ------------------------------------------------------------------ events
 
-    def _happened(self, event: Event) -> None:
-        """Of which the journal takes note; a storm of them is told a part at a time."""
-        if event.kind is EventKind.RELOAD:
-            for client in self.clients:
-                client.until = event.number
+    def _happened(self, _: Event) -> None:
+        """The journal has taken note of something; a storm of it is told a part at a time."""
         self._flush_after(GATHER)
 
     def _flush_after(self, seconds: float = 0) -> None:
@@ -319,8 +309,6 @@ class Broadcast:
             data, client.cursor = parts[place]
             if data:
                 client.write(data, now)
-            if client.cursor >= client.until:
-                client.end()
         if any(map(self._behind, self.clients)):
             self._flush_after()
 
@@ -373,8 +361,6 @@ class Broadcast:
             if client.paused is not None:
                 if now - client.paused >= STALL:
                     self._cut(client)
-            elif now - client.since >= RENEWAL:
-                client.end()
             elif now - client.told >= HEARTBEAT:
                 client.write(_STILL_HERE % client.cursor, now)
         if self._counting is None and self._counted:

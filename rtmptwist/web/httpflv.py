@@ -10,10 +10,10 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as Elapsed
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
+from rtmptwist.auth.operators import Operator
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import FlvFormat
@@ -21,15 +21,13 @@ from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.flv import flv_header
 from rtmptwist.net.writer import Pipe, TransportWriter
+from rtmptwist.web.admission import watched
 from rtmptwist.web.answers import Problem, headers
 
 CONTENT_TYPE: Final = "video/x-flv"
 
 MOST: Final = 8
 "At once, by all ports. Operators have an eye on a stream; who watches it speaks RTMP."
-
-RENEWAL: Final = 3600.0
-"Seconds after which one has to ask anew: a login may have been withdrawn."
 
 
 class Screens:
@@ -39,9 +37,11 @@ class Screens:
         self._clock = clock
         self._open = 0
 
-    async def show(self, request: Request, application: Application, stream: LiveStream) -> None:
+    async def show(
+        self, request: Request, operator: Operator, application: Application, stream: LiveStream
+    ) -> None:
         """
-        Send it, until either leaves.
+        Send it, until either leaves, or the operator is none any more.
 
         Raises:
             Problem: too many watch already, or nobody may any more.
@@ -56,7 +56,9 @@ class Screens:
             return
         self._open += 1
         try:
-            await self._watch(Screen(request), application, stream)
+            screen = Screen(request)
+            with watched(operator, self._clock, screen.writer.close):
+                await self._watch(screen, application, stream)
         finally:
             self._open -= 1
 
@@ -71,11 +73,9 @@ class Screens:
         writer.write(flv_header(audio=True, video=True))
         subscriber.resume()
         try:
-            await screen.over.addTimeout(RENEWAL, self._clock)
+            await screen.over
         except CancelledError:  # the connection is lost
             pass
-        except Elapsed:
-            writer.close()
         finally:
             subscriber.close()
 

@@ -20,13 +20,14 @@ from prometheus_client.registry import Collector
 from twisted.web.server import Request
 
 from rtmptwist import __version__
-from rtmptwist.auth.operators import Operators
+from rtmptwist.auth.operators import Desk
 from rtmptwist.live.health import Sign
 from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import RecorderMeter
-from rtmptwist.web.answers import Problem, admitted, answer, as_problem, header
+from rtmptwist.web.admission import admitted
+from rtmptwist.web.answers import Problem, answer, as_problem, header
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
 
@@ -37,7 +38,7 @@ _STREAM: Final = (*_APP, "stream")
 _STATES: Final = ("live", "supplied", "grace", "idle")
 
 
-def mount(app: Klein, house: House, operators: Operators, most_streams: int = 0) -> None:
+def mount(app: Klein, house: House, desk: Desk, most_streams: int = 0) -> None:
     """Add the route. `most_streams`: how many streams have series of their own."""
     found = _Found()
     registry = CollectorRegistry()
@@ -48,7 +49,7 @@ def mount(app: Klein, house: House, operators: Operators, most_streams: int = 0)
     @app.route("/metrics", methods=["GET"])
     async def metrics(request: Request) -> bytes:
         try:
-            await admitted(request, operators)
+            await admitted(request, desk)
         except Problem as problem:
             return as_problem(request, problem)
         families = await gather(house, most_streams)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from rtmptwist.auth.errors import Wrong
-from rtmptwist.auth.operators import Operators
+from rtmptwist.auth.operators import Desk, Operators, Shown
 from rtmptwist.auth.tokenfile import hash_of, new_token
 from rtmptwist.config.convert import Login
 from rtmptwist.rules import RuleBook
@@ -26,7 +26,7 @@ def operators(*logins: Login) -> Operators:
 
 
 def who(found: Operators, authorization: str = "", *, local: bool = False) -> Deferred[str]:
-    return Deferred.fromCoroutine(found.who("192.0.2.1", authorization, local=local))
+    return Deferred.fromCoroutine(found.who(Shown("192.0.2.1", authorization, local)))
 
 
 def test_a_token(tmp_path: Path) -> None:
@@ -73,3 +73,48 @@ def test_who_guesses_waits() -> None:
 def test_what_can_be_no_login_is_not_looked_at(word: str) -> None:
     found = operators(Login("memory", "anna:secret"))
     assert isinstance(failure_of(who(found, basic(word, word))), Wrong)
+
+
+def test_what_was_right_is_not_slowed_down_by_the_wrong_ones_of_others() -> None:
+    found = operators(Login("memory", "anna:secret"))
+    shown = Shown("192.0.2.1", basic("anna", "secret"), local=False)
+    operator = result_of(Deferred.fromCoroutine(Desk(found).admit(shown)))
+    assert operator.name == "anna"
+    for _ in range(6):
+        failure_of(who(found, basic("anna", "x")))
+    assert not who(found, basic("anna", "secret")).called
+    assert result_of(Deferred.fromCoroutine(operator.confirm())) is None
+    assert "secret" not in repr(operator)
+    assert basic("anna", "secret") not in repr(operator)
+
+
+@pytest.mark.parametrize("logins", [None, "memory:anna:other", "memory:berta:secret", "loopback"])
+def test_a_desk_with_other_operators(logins: str | None) -> None:
+    desk = Desk(operators(Login("memory", "anna:secret")))
+    shown = Shown("192.0.2.1", basic("anna", "secret"), local=True)
+    operator = result_of(Deferred.fromCoroutine(desk.admit(shown)))
+    desk.operators = None if logins is None else operators(Login(*logins.partition(":")[::2]))
+    assert isinstance(failure_of(Deferred.fromCoroutine(operator.confirm())), Wrong)
+    assert isinstance(failure_of(Deferred.fromCoroutine(desk.admit(shown))), Wrong)
+    assert (desk.schemes == []) is (logins in (None, "loopback"))
+
+
+def test_a_token_that_is_somebody_else_s_now(tmp_path: Path) -> None:
+    token, file = new_token(), tmp_path / "tokens"
+    desks = []
+    for name in ("anna", "berta"):
+        file.write_text(f"{name} sha256:{hash_of(token)}\n")
+        desks.append(Desk(operators(Login("token", str(file)))))
+    first, second = desks
+    shown = Shown("192.0.2.1", f"Bearer {token}", local=False)
+    operator = result_of(Deferred.fromCoroutine(first.admit(shown)))
+    first.operators = second.operators
+    assert isinstance(failure_of(Deferred.fromCoroutine(operator.confirm())), Wrong)
+
+
+def test_this_machine_for_as_long_as_that_is_enough() -> None:
+    desk = Desk(operators(Login("loopback")))
+    operator = result_of(Deferred.fromCoroutine(desk.admit(Shown("127.0.0.1", "", local=True))))
+    assert result_of(Deferred.fromCoroutine(operator.confirm())) is None
+    desk.operators = operators(Login("memory", "anna:secret"))
+    assert isinstance(failure_of(Deferred.fromCoroutine(operator.confirm())), Wrong)

@@ -400,6 +400,9 @@ def test_who_operates_logs_in(
     browser.click("#reload")
     browser.click("#confirm [type=submit]")
     site.wait_for("operator bruno has the configuration read again")
+    password_file(tmp_path / "passwd", user("carla", b"geheim"))
+    browser.until_seen("#login .problem", "no such user")
+    site.wait_for("operator bruno sees no more: no such user")
     assert browser.complaints() == []
 
 
@@ -496,7 +499,7 @@ def test_it_reloads_and_drains_and_finds_the_next_server(
     browser.until_seen("#done", "Reloaded: [app live]")
     browser.run("document.querySelector('#build').textContent = ''")
     browser.until(lambda: browser.text("#build"), "figures after a reload")
-    assert not browser.seen("#lost")  # though all who listen are sent away by it
+    assert not browser.seen("#lost")
     source = SAMPLES / "h264-longgop-aac.flv"  # a publication ends with a whole GOP, if it may
     started.start(*forever("rtmp", site.url("live/one", listener="admin"), source))
     browser.until(lambda: "live/one" in streams_shown(browser))

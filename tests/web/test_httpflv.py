@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from twisted.internet.address import IPv4Address
 
-from rtmptwist.media.flv import FlvReader, FlvTag
-from rtmptwist.net.netstream import NetStream
-from rtmptwist.web.httpflv import MOST, RENEWAL
+from rtmptwist.web.httpflv import MOST
 from rtmptwist.web.openapi import ENDLESS
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
-from tests.support.manned import HERE, Manned
-from tests.support.web import Wire, request
+from tests.support.manned import Manned
+from tests.support.screens import Screen, on_air
+from tests.support.web import request
 from tests.web.test_openapi import DOCUMENT
 
 
@@ -25,46 +24,6 @@ def manned(tmp_path: Path, logs: Logs) -> Iterator[Manned]:
     yield house
     if house.service.running:
         house.close()
-
-
-class Screen:
-    """Somebody who watches, and may stop reading."""
-
-    def __init__(self, manned: Manned, stream: str, method: str = "GET") -> None:
-        self._manned = manned
-        self.wire = Wire(manned.listeners[1].factory, HERE)  # type: ignore[arg-type]
-        ask = request(f"/api/v1/streams/{stream}/flv", b"", method=method, length=False)
-        self.wire.say(ask.replace(b"example.org", b"localhost"))
-        manned.reactor.advance(0)
-        self.head, _, self._body = self.wire.raw().partition(b"\r\n\r\n")
-        self._reader = FlvReader()
-        self.ended = False
-
-    @property
-    def status(self) -> int:
-        return int(self.head.split()[1])
-
-    def see(self) -> list[FlvTag]:
-        """What came since the last look."""
-        self._manned.site.pump()
-        self._body += self.wire.raw()
-        tags: list[FlvTag] = []
-        while b"\r\n" in self._body:
-            size, _, rest = self._body.partition(b"\r\n")
-            length = int(size, 16)
-            self.ended = self.ended or not length
-            tags += self._reader.feed(rest[:length])
-            self._body = rest[length + 2 :]
-        return tags
-
-
-def on_air(manned: Manned) -> tuple[NetStream, str]:
-    """A publisher, and its stream as the API calls it."""
-    publisher = manned.site.publish("a-secret-that-is-a-name")
-    for message in [*headers(), *gop(0)]:
-        publisher.send(message)
-    manned.site.pump()
-    return publisher, manned.ask("GET", "streams")[1]["items"][0]["id"]
 
 
 def test_what_is_published_is_seen(manned: Manned, logs: Logs) -> None:
@@ -102,7 +61,7 @@ def test_only_operators_see(manned: Manned) -> None:
 
 def test_a_look_at_the_head_is_no_viewer(manned: Manned) -> None:
     _, stream = on_air(manned)
-    screen = Screen(manned, stream, "HEAD")
+    screen = Screen(manned, stream, method="HEAD")
     assert screen.status == 200
     assert screen.see() == []
     (item,) = manned.ask("GET", "streams")[1]["items"]
@@ -155,15 +114,6 @@ def test_who_does_not_read_is_left_behind_and_then_cut_off(manned: Manned) -> No
     assert screen.wire.transport.disconnected
     (item,) = manned.ask("GET", "streams")[1]["items"]
     assert item["viewers"] == 0
-    screen.wire.lose()
-
-
-def test_an_hour_later_one_asks_anew(manned: Manned) -> None:
-    _, stream = on_air(manned)
-    screen = Screen(manned, stream)
-    manned.reactor.advance(RENEWAL)
-    screen.see()
-    assert screen.ended
     screen.wire.lose()
 
 

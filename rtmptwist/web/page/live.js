@@ -38,7 +38,7 @@ export class Live {
     );
   }
 
-  /** The server wants us to come back, now and then and when its configuration has changed. */
+  /** The server stops, or the login is none any more: that is said when we come back. */
   #ended(abort) {
     const again = this.#tries > 0 || this.#abort !== abort;
     if (again) return this.#again(abort, new Refusal(0, "The server has ended it."));
