@@ -134,7 +134,10 @@ class Usage:
     "Received of a publisher; those sent to viewers are not counted."
 
     dropped: int = 0
-    "Messages that were not published, or left out for a viewer."
+    "Messages that were not published, or left out for a viewer,"
+
+    skips: int = 0
+    "and how often that was."
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.playing import Playing
-from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import NetStream, Publishing
+from rtmptwist.net.publishing import Publishing
 from rtmptwist.net.tcpinfo import TcpInfo, tcp_info
+from rtmptwist.net.use import Use, Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,7 @@ def measure(connection: ServerConnection) -> ConnectionMeter:
     )
 
 
-def _use(stream_id: int, stream: NetStream) -> UseMeter:
-    assert isinstance(stream, Publishing | Playing | Replaying)
+def _use(stream_id: int, stream: Use) -> UseMeter:
     use = partial(
         UseMeter,
         message_stream_id=stream_id,
@@ -142,6 +141,7 @@ def _use(stream_id: int, stream: NetStream) -> UseMeter:
             dropped=inlet.dropped,
             viewer=None,
         )
+    assert isinstance(stream, Watching)
     viewer = stream.meter
     queue, age = stream.subscriber.behind() if isinstance(stream, Playing) else (0, 0)
     return use(

@@ -30,13 +30,13 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
-from rtmptwist.net.playing import Playing
-from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import NetStream, Publishing
+from rtmptwist.net.publishing import Publishing
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.trail import in_short, longer
-from rtmptwist.net.tunnel import ClosedByClient, Tunnel, Use
+from rtmptwist.net.tunnel import ClosedByClient, Tunnel
+from rtmptwist.net.tunnel import Use as TunnelUse
 from rtmptwist.net.turns import TURNS
+from rtmptwist.net.use import Use, Watching
 from rtmptwist.net.verification import Verification
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
 from rtmptwist.wire.control import SetBufferLength, SwfVerificationResponse
@@ -121,7 +121,7 @@ class ServerConnection(Protocol):
         self.clock = clock
         self.care = care
         self.writer: MeteredWriter
-        self.streams: dict[int, NetStream] = {}
+        self.streams: dict[int, Use] = {}
         "By message stream id; an id without a use is not there."
 
         self.target: ConnectTarget | None = None
@@ -293,13 +293,13 @@ class ServerConnection(Protocol):
                 self.close_stream(event.stream_id, "closed by the client")
             case Receive():
                 stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Playing | Replaying):
+                if isinstance(stream, Watching):
                     self.send()
                     stream.receive(audio=event.audio, video=event.video)
             case SetBufferLength():
                 self.buffer = event.milliseconds
                 stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Playing | Replaying):
+                if isinstance(stream, Watching):
                     stream.buffer(event.milliseconds)
             case SwfVerificationResponse():
                 if why := self.verification.heard(event):
@@ -405,7 +405,7 @@ class ServerConnection(Protocol):
             bool(publishing) and self._turn is None and self.session.state is State.CONNECTED
         )
         if isinstance(transport, Tunnel) and self.session.state is State.CONNECTED:
-            transport.use = Use.PUBLISHING if publishing else Use.PLAYING
+            transport.use = TunnelUse.PUBLISHING if publishing else TunnelUse.PLAYING
         if publishes and reader is None:
             self._reader = reader_for(transport, self.dataReceived)
             if self._reader is not None:
@@ -416,7 +416,7 @@ class ServerConnection(Protocol):
 
     def _drained(self) -> None:
         for stream in tuple(self.streams.values()):
-            if isinstance(stream, Playing | Replaying):
+            if isinstance(stream, Watching):
                 stream.resume()
 
     # ------------------------------------------------------------------ ends

@@ -1,8 +1,6 @@
 """
-What one message stream of a server connection does that plays something live, or what that was.
-
-`Playing` stands beside `net.streams.Publishing` and `net.replaying.Replaying`. It hears from
-`live`, and tells its client.
+A client plays something live, or what that was: it hears from `live` here what comes of that, and
+is told.
 """
 
 from __future__ import annotations
@@ -11,11 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.access import Grant
 from rtmptwist.live.application import Application
-from rtmptwist.live.conduct import overdue
 from rtmptwist.live.interfaces import EndReason
-from rtmptwist.live.journal import EventKind
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Excerpt
 from rtmptwist.live.subscriber import State, Subscriber
@@ -41,6 +37,8 @@ _WORDS: Final = {
 
 class Playing(Watching):
     """A client watches a stream."""
+
+    CAME_OF_IT = ", {skips} skips of {skipped} messages"
 
     def __init__(
         self,
@@ -162,30 +160,12 @@ class Playing(Watching):
             back.close()
             self._recorded += back.bytes_out
 
-    # ------------------------------------------------------------- as NetStream
+    # ------------------------------------------------------------------ as Use
 
-    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
+    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
         """The client stops watching; nothing is left to do if it `ended` meanwhile."""
         if self._subscriber is not None:
-            self._subscriber.close()
             self._over(reason)
-            self._subscriber = None  # or they keep each other, and all that waits, from being freed
-
-    def sweep(self, now: float) -> None:
-        """Does what allowed it hold, and is there time left?"""
-        grant = self._grant
-        if reason := grant.objection() or overdue(grant.terms, self.since, now):
-            self.expel(reason)
-
-    def expel(self, reason: str) -> None:
-        """Tell the client and let it go."""
-        connection = self.connection
-        self.subscriber.close()
-        connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_FAILED, reason))
-        connection.drop_stream(self._stream_id)
-        self._over(reason)
-        self._subscriber = None
-        connection.finish_if_unused(reason)
 
     def shut_down(self) -> None:
         """Players end when they are told that the stream is over."""
@@ -203,27 +183,23 @@ class Playing(Watching):
         if self._back is not None:
             self._owed = self.unpublished
             return
-        connection = self.connection
-        status = Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left.")
-        connection.session.end_play(self._stream_id, status)
-        connection.send()
+        self._tell_end(Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left."))
+        self.connection.send()
 
     def ended(self, reason: EndReason) -> None:
         """`live.Player`: there is nothing more to come."""
         if self._back is not None and reason in (EndReason.UNPUBLISHED, EndReason.NOT_FOUND):
             self._owed = partial(self.ended, reason)
             return
-        self.subscriber.close()
         connection = self.connection
         status = _WORDS[reason]
         if reason is EndReason.DURATION:
             complete = Status(StatusCode.PLAY_COMPLETE, status.description)
             connection.session.play_status(self._stream_id, complete)
-        connection.session.end_play(self._stream_id, status)
-        connection.send()
+        self._tell_end(status)
         connection.drop_stream(self._stream_id)
         self._over(status.description)
-        self._subscriber = None
+        connection.send()
         if reason is EndReason.STALLED:
             # it does not read, so nothing but its end will reach it
             connection.abort(status.description)
@@ -236,21 +212,7 @@ class Playing(Watching):
         self.connection.session.status(self._stream_id, status)
         self.connection.send()
 
-    def _over(self, reason: str) -> None:
-        connection = self.connection
+    def _detach(self) -> None:
         self._leave_past()
-        meter = self.meter
-        seconds = connection.clock.seconds() - self.since
-        connection.log.info(
-            "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
-            " {size} bytes, {skips} skips of {skipped} messages",
-            peer=connection.peer,
-            path=self.shown,
-            reason=reason.rstrip("."),
-            seconds=seconds,
-            size=meter.bytes,
-            skips=meter.skips,
-            skipped=meter.skipped,
-        )
-        connection.note(EventKind.STOP, reason, self.application, self.name)
-        self._grant.end(Usage(reason, seconds, meter.bytes, dropped=meter.skipped))
+        self.subscriber.close()
+        self._subscriber = None

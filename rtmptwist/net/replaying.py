@@ -1,8 +1,8 @@
 """
-What one message stream of a server connection does that plays files: one, or several in a row.
+A client plays files: one, or several in a row.
 
-`Replaying` stands beside `net.streams.Publishing` and `Playing`. What is sent when, is the
-playback's; here it is told to the client, and what is queued begins when the file before has ended.
+What is sent when, is the playback's; here it is told to the client, and what is queued begins when
+the file before has ended.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from rtmptwist.live.access import Grant, Usage
+from rtmptwist.live.access import Grant
 from rtmptwist.live.application import Application
-from rtmptwist.live.conduct import overdue
 from rtmptwist.live.errors import Refused
-from rtmptwist.live.journal import EventKind
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Playback
 from rtmptwist.net.use import Watching
@@ -39,6 +37,9 @@ Begin = Callable[["Replaying", Play], Coroutine[Any, Any, None]]
 
 class Replaying(Watching):
     """A client watches a file."""
+
+    WHAT = "the file "
+    CAME_OF_IT = " of a file"
 
     def __init__(
         self,
@@ -92,14 +93,14 @@ class Replaying(Watching):
         """The client keeps so much."""
         self.playback.buffer(milliseconds)
 
-    # ------------------------------------------------------------- as NetStream
+    # ------------------------------------------------------------------ as Use
 
     @property
     def expects(self) -> bool:
         """No server that stops waits for the end of a film: it can be sought elsewhere."""
         return False
 
-    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as NetStream
+    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
         """The client stops watching."""
         if self._playback is not None:
             self._over(reason)
@@ -108,16 +109,6 @@ class Replaying(Watching):
         """What was queued begins in its place."""
         self._changing = None
         self._over("the next one begins")
-
-    def sweep(self, now: float) -> None:
-        """Does what allowed it hold, and is there time left?"""
-        grant = self._grant
-        if reason := grant.objection() or overdue(grant.terms, self.since, now):
-            self.expel(reason)
-
-    def expel(self, reason: str) -> None:
-        """Tell the client and let it go."""
-        self._part(Status(StatusCode.PLAY_FAILED, reason))
 
     def shut_down(self) -> None:
         """Players end when they are told that there is no more."""
@@ -212,30 +203,9 @@ class Replaying(Watching):
         connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_STOP, words))
         connection.send()
 
-    def _part(self, status: Status) -> None:
-        connection = self.connection
-        connection.session.end_play(self._stream_id, status)
-        connection.drop_stream(self._stream_id)
-        self._over(status.description)
-        connection.finish_if_unused(status.description)
-
-    def _over(self, reason: str) -> None:
-        connection, playback = self.connection, self.playback
-        playback.close()
-        self._playback = None  # or they keep each other from being freed
+    def _detach(self) -> None:
+        self.playback.close()
+        self._playback = None
         changing, self._changing = self._changing, None
         if changing is not None:
             changing.cancel()
-        size = playback.meter.bytes
-        seconds = connection.clock.seconds() - self.since
-        connection.log.info(
-            "{peer} no longer plays {path}: {reason}, after {seconds:.1f} s,"
-            " {size} bytes of a file",
-            peer=connection.peer,
-            path=self.shown,
-            reason=reason.rstrip("."),
-            seconds=seconds,
-            size=size,
-        )
-        connection.note(EventKind.STOP, reason, self.application, self.name)
-        self._grant.end(Usage(reason, seconds, size))

@@ -18,12 +18,12 @@ from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
-from rtmptwist.live.playback import Excerpt, Film, Playback
-from rtmptwist.live.subscriber import Subscriber
+from rtmptwist.live.playback import Excerpt, Film
 from rtmptwist.net.playing import Playing
+from rtmptwist.net.publishing import Publishing
 from rtmptwist.net.replaying import Replaying
-from rtmptwist.net.streams import Publishing
 from rtmptwist.net.tls import peer_identity
+from rtmptwist.net.use import Watching
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
 from rtmptwist.wire.status import StatusCode
 
@@ -98,14 +98,7 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     publishing.attach(inlet, wanted.application.settings.merge)
     connection.session.accept(event)
     connection.settled()
-    connection.log.info(
-        "{peer} publishes {path} as {account}",
-        peer=connection.peer,
-        path=redacted(wanted.path),
-        account=wanted.grant.account,
-    )
-    words = f"publishes as {wanted.grant.account}"
-    connection.note(EventKind.PUBLISH, words, wanted.application, wanted.grant.path)
+    publishing.begun()
 
 
 async def play(connection: ServerConnection, event: Play) -> None:
@@ -133,28 +126,19 @@ def _play(
     before: Replaying | None,
 ) -> None:
     """Begin, perhaps with a file, perhaps in place of what was played `before`."""
-    playback: Playback | Subscriber
+    watching: Watching
     if film is not None:
-        playback = _play_file(connection, event, wanted, film, before)
+        watching = _play_file(connection, event, wanted, film, before)
     else:
-        playback = _play_live(connection, event, wanted, before)
-    what = "" if film is None else "the file "
+        watching = _play_live(connection, event, wanted, before)
     if before is None:
         connection.session.accept(event, recorded=film is not None)
     else:
         connection.session.begin_play(event, recorded=film is not None)
     connection.send()  # librtmp ignores media that comes before Play.Start
     connection.settled()
-    connection.log.info(
-        "{peer} plays {what}{path} as {account}",
-        peer=connection.peer,
-        what=what,
-        path=redacted(wanted.path),
-        account=wanted.grant.account,
-    )
-    words = f"plays {what}as {wanted.grant.account}"
-    connection.note(EventKind.PLAY, words, wanted.application, wanted.grant.path)
-    playback.resume()
+    watching.begun()
+    watching.resume()
 
 
 def _play_file(
@@ -163,7 +147,7 @@ def _play_file(
     wanted: _Wanted,
     film: Film,
     before: Replaying | None,
-) -> Playback:
+) -> Replaying:
     stream_id, application = event.stream_id, wanted.application
     assert application.playbacks is not None
     queue = None
@@ -185,12 +169,12 @@ def _play_file(
         playback.buffer(connection.buffer)
     playing.attach(playback)
     connection.streams[stream_id] = playing
-    return playback
+    return playing
 
 
 def _play_live(
     connection: ServerConnection, event: Play, wanted: _Wanted, before: Replaying | None
-) -> Subscriber:
+) -> Playing:
     stream_id = event.stream_id
     playing = Playing(connection, stream_id, wanted.application, wanted.path, wanted.grant)
     try:
@@ -209,7 +193,7 @@ def _play_live(
         before.give_way()
     playing.attach(subscriber)
     connection.streams[stream_id] = playing
-    return subscriber
+    return playing
 
 
 async def play2(connection: ServerConnection, event: Play2) -> None:  # noqa: ARG001 - a turn

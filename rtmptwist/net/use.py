@@ -1,20 +1,43 @@
-"""What all uses of a message stream have in common: whose they are, and of what."""
+"""
+What a client does on one message stream: it publishes (`net.publishing`), plays something live
+(`net.playing`) or a file (`net.replaying`), or nothing, and then there is no use.
+
+Whose a use is and of what, and how its beginning and its end are told to the log, to operators and
+to whoever allowed it, is said here for all of them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
-from rtmptwist.live.access import Grant
+from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
+from rtmptwist.live.conduct import overdue
+from rtmptwist.live.journal import EventKind
+from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.wire.message import Message
+from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
 
 
-class Use:
+class Use(ABC):
     """A client publishes or plays."""
+
+    DOES: ClassVar[str]
+    "As logs call it: `plays`."
+
+    WHAT: ClassVar[str] = ""
+    "Between that and the name."
+
+    CAME_OF_IT: ClassVar[str]
+    "How the log tells of a `Usage`, after the bytes."
+
+    BEGINS: ClassVar[EventKind]
+    ENDS: ClassVar[EventKind]
 
     def __init__(
         self,
@@ -47,13 +70,147 @@ class Use:
         """Application and stream or file, for logs."""
         return redacted(self._path)
 
+    @property
+    @abstractmethod
+    def expects(self) -> bool:
+        """Whether there is media to come from the client, or due to it."""
+
+    # --------------------------------------------------------------- the client
+
+    @abstractmethod
+    def push(self, message: Message) -> None:
+        """Media or data came from the client."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """That was all of this read."""
+
+    @abstractmethod
+    def close(self, reason: str, *, wanted: bool) -> None:
+        """The use ends: because the client `wanted` it so, or with the connection."""
+
+    # ------------------------------------------------------------------ we
+
+    @abstractmethod
+    def sweep(self, now: float) -> None:
+        """Once a second: may it go on?"""
+
+    @abstractmethod
+    def expel(self, reason: str) -> None:
+        """End the use from this side, and tell the client why."""
+
+    @abstractmethod
+    def shut_down(self) -> None:
+        """The server stops, and the connection is closed next: say what is due before that."""
+
+    # ------------------------------------------------------ beginning and end
+
+    def begun(self) -> None:
+        """Say so, now that the client knows."""
+        connection, account = self.connection, self.account
+        connection.log.info(
+            "{peer} {does} {what}{path} as {account}",
+            peer=connection.peer,
+            does=self.DOES,
+            what=self.WHAT,
+            path=self.shown,
+            account=account,
+        )
+        words = f"{self.DOES} {self.WHAT}as {account}"
+        connection.note(self.BEGINS, words, self.application, self.name)
+
+    def _over(self, reason: str) -> None:
+        """It has ended: let go of what carried it, give the grant back, and say so."""
+        connection = self.connection
+        usage = self._usage(reason, connection.clock.seconds() - self.since)
+        self._detach()
+        connection.log.info(
+            "{peer} no longer {does} {path}: {reason}, after {seconds:.1f} s, {size} bytes"
+            + self.CAME_OF_IT,
+            peer=connection.peer,
+            does=self.DOES,
+            path=self.shown,
+            reason=reason.rstrip("."),
+            seconds=usage.seconds,
+            size=usage.bytes,
+            messages=usage.messages,
+            dropped=usage.dropped,
+            skipped=usage.dropped,
+            skips=usage.skips,
+        )
+        connection.note(self.ENDS, reason, self.application, self.name)
+        self._grant.end(usage)
+
+    def _part(self, status: Status) -> None:
+        """End it from this side, and tell the client why."""
+        connection = self.connection
+        self._tell_end(status)
+        connection.drop_stream(self._stream_id)
+        self._over(status.description)
+        connection.finish_if_unused(status.description)
+
+    @abstractmethod
+    def _usage(self, reason: str, seconds: float) -> Usage:
+        """What came of it until now."""
+
+    @abstractmethod
+    def _detach(self) -> None:
+        """
+        Let go of what carries it, and so keep nothing from being freed: a connection's memory is
+        free when it ends, not later.
+        """
+
+    @abstractmethod
+    def _tell_end(self, status: Status) -> None:
+        """Tell the client."""
+
 
 class Watching(Use):
     """A client plays, and so has nothing to send."""
 
-    def push(self, message: Message) -> None:  # noqa: ARG002 - as NetStream
+    DOES = "plays"
+    BEGINS = EventKind.PLAY
+    ENDS = EventKind.STOP
+
+    @property
+    @abstractmethod
+    def meter(self) -> SubscriberMeter:
+        """What it got so far."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """The writer is idle."""
+
+    @abstractmethod
+    def receive(self, *, audio: bool | None, video: bool | None) -> None:
+        """The client wants sound or pictures no more, or again."""
+
+    @abstractmethod
+    def buffer(self, milliseconds: int) -> None:
+        """The client keeps so much."""
+
+    # ---------------------------------------------------------------- as Use
+
+    def push(self, message: Message) -> None:  # noqa: ARG002 - as Use
         """It sends all the same."""
         self.connection.stray()
 
     def flush(self) -> None:
         """Nothing was pushed."""
+
+    def sweep(self, now: float) -> None:
+        """Does what allowed it hold, and is there time left?"""
+        grant = self._grant
+        if reason := grant.objection() or overdue(grant.terms, self.since, now):
+            self.expel(reason)
+
+    def expel(self, reason: str) -> None:
+        """Tell the client and let it go."""
+        self._part(Status(StatusCode.PLAY_FAILED, reason))
+
+    def _usage(self, reason: str, seconds: float) -> Usage:
+        meter = self.meter
+        return Usage(reason, seconds, meter.bytes, dropped=meter.skipped, skips=meter.skips)
+
+    def _tell_end(self, status: Status) -> None:
+        self.connection.session.end_play(self._stream_id, status)

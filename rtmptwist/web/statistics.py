@@ -55,7 +55,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.details import Details
 from rtmptwist.media.packet import Kind
-from rtmptwist.net.streams import Publishing
+from rtmptwist.net.publishing import Publishing
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
 from rtmptwist.web.views import WarningView, warning_views, when

@@ -19,7 +19,7 @@ from rtmptwist.live.access import Account, Grant, Request, Terms, Visitor
 from rtmptwist.live.errors import Refused
 from rtmptwist.net.client import NetConnection
 from rtmptwist.net.playing import Playing
-from rtmptwist.net.streams import Publishing
+from rtmptwist.net.publishing import Publishing
 from rtmptwist.wire.status import StatusCode
 from tests.support.live import Settings, gop, headers
 from tests.support.logs import Logs, logs_of_test

@@ -1,4 +1,4 @@
-"""What a NetStream's client is told, and what the log says, while it plays or publishes."""
+"""What the client of a use is told, and what the log says, while it plays or publishes."""
 
 from __future__ import annotations
 

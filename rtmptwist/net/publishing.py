@@ -1,13 +1,8 @@
-"""
-What one message stream of a server connection does: publish or play, or nothing, and is not here.
-
-Each knows what to do with media that the client sends on it, and how it ends. A player and a
-publisher hear from `live` here, and tell their client.
-"""
+"""A client feeds a stream: it hears from `live` here what comes of that, and is told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rtmptwist.live.access import Grant, Usage
 from rtmptwist.live.application import Application
@@ -24,38 +19,13 @@ if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
 
 
-class NetStream(Protocol):
-    """The use of a message stream."""
-
-    @property
-    def account(self) -> str:
-        """In whose name."""
-
-    @property
-    def expects(self) -> bool:
-        """Whether there is media to come from the client, or due to it."""
-
-    def push(self, message: Message) -> None:
-        """Media or data came from the client."""
-
-    def flush(self) -> None:
-        """That was all of this read."""
-
-    def close(self, reason: str, *, wanted: bool) -> None:
-        """The use ends: because the client `wanted` it so, or with the connection."""
-
-    def sweep(self, now: float) -> None:
-        """Once a second: may it go on?"""
-
-    def expel(self, reason: str) -> None:
-        """End the use from this side, and tell the client why."""
-
-    def shut_down(self) -> None:
-        """The server stops, and the connection is closed next: say what is due before that."""
-
-
 class Publishing(Use):
     """A client feeds a stream."""
+
+    DOES = "publishes"
+    CAME_OF_IT = " in {messages} messages, {dropped} dropped"
+    BEGINS = EventKind.PUBLISH
+    ENDS = EventKind.UNPUBLISH
 
     stands_in = False
 
@@ -105,7 +75,6 @@ class Publishing(Use):
         """The publisher left: the stream lives on for the grace time."""
         self.inlet.end(release=wanted)
         self._over(reason)
-        self._detach()
 
     def sweep(self, now: float) -> None:
         """Does what allowed it hold, and does it keep to the terms?"""
@@ -123,7 +92,7 @@ class Publishing(Use):
     def expel(self, reason: str) -> None:
         """Tell the client and let it go; the name is free for others."""
         self.inlet.end(release=True)
-        self._part(StatusCode.PUBLISH_DENIED, reason)
+        self._part(self._status(StatusCode.PUBLISH_DENIED, reason))
 
     def shut_down(self) -> None:
         """A publisher hears it from the connection."""
@@ -139,7 +108,7 @@ class Publishing(Use):
 
     def displaced(self, reason: str) -> None:
         """`live.Publisher`: somebody else took the name over; tell the client and let it go."""
-        self._part(StatusCode.PUBLISH_BAD_NAME, reason)
+        self._part(self._status(StatusCode.PUBLISH_BAD_NAME, reason))
 
     def troubled(self, trouble: Trouble, *, begins: bool) -> None:
         """`live.Publisher`: encoders write it into their logs at best; operators read ours."""
@@ -164,35 +133,17 @@ class Publishing(Use):
                 words=words,
             )
 
-    def _part(self, code: StatusCode, reason: str) -> None:
-        self._over(reason)
-        self._detach()
-        connection = self.connection
-        status = Status(code, reason, {"details": self._path})
-        connection.session.status(self._stream_id, status)
-        connection.drop_stream(self._stream_id)
-        connection.finish_if_unused(reason)
+    def _status(self, code: StatusCode, reason: str) -> Status:
+        return Status(code, reason, {"details": self._path})
+
+    def _usage(self, reason: str, seconds: float) -> Usage:
+        meter = self.inlet.meter
+        return Usage(reason, seconds, meter.bytes, meter.messages, meter.dropped)
 
     def _detach(self) -> None:
-        """Make no cycle with the inlet: a connection's memory is free when it ends, not later."""
         self._inlet = self._conduct = None
         for method in ("push", "flush"):
             vars(self).pop(method, None)
 
-    def _over(self, reason: str) -> None:
-        connection = self.connection
-        meter = self.inlet.meter
-        seconds = connection.clock.seconds() - self.since
-        connection.log.info(
-            "{peer} no longer publishes {path}: {reason}, after {seconds:.1f} s,"
-            " {size} bytes in {messages} messages, {dropped} dropped",
-            peer=connection.peer,
-            path=self.shown,
-            reason=reason.rstrip("."),
-            seconds=seconds,
-            size=meter.bytes,
-            messages=meter.messages,
-            dropped=meter.dropped,
-        )
-        connection.note(EventKind.UNPUBLISH, reason, self.application, self.name)
-        self._grant.end(Usage(reason, seconds, meter.bytes, meter.messages, meter.dropped))
+    def _tell_end(self, status: Status) -> None:
+        self.connection.session.status(self._stream_id, status)
