@@ -2,16 +2,20 @@
 Another configuration for a server that runs: read and checked whole, and then put to work at once.
 
 What is wrong with it leaves everything as it was. Ports that both name stay open all the while.
+
+Nothing else may happen to ports while they open and shut: reloads take turns, none begins to change
+anything once the server is about to stop, and the end of the server waits for one that has begun.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
+from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,6 +27,9 @@ from rtmptwist.net.listen import ListenError, ListenerService
 from rtmptwist.site import FIXED, Plan, Site, SiteError, check, endpoints
 from rtmptwist.web.house import ReloadError
 
+PATIENCE: Final = 2.0
+"Seconds for ports to open and shut, which takes them a turn of the reactor each."
+
 
 class Reload:
     """Reads the configuration of a site again; its listeners are children of one service."""
@@ -33,6 +40,8 @@ class Reload:
         self._site = site
         self._parent = parent
         self._turn: DeferredLock = DeferredLock()
+        self._changing: DeferredLock = DeferredLock()
+        "Held while a new configuration takes the place of the old one, ports and all."
 
     async def reload(self) -> Sequence[str]:
         """
@@ -52,6 +61,19 @@ class Reload:
         finally:
             self._turn.release()
 
+    async def settled(self) -> None:
+        """
+        Wait until the present reload, if there is one, has changed all that it will.
+
+        Once `draining`, no other one begins to.
+        """
+        try:
+            await self._changing.acquire().addTimeout(PATIENCE, self._site.reactor)
+        except TookTooLong:
+            self.log.warn("a port has not shut within {seconds:g} s", seconds=PATIENCE)
+        else:
+            self._changing.release()
+
     def begin(self) -> None:
         """The same for somebody who reads the log instead of waiting."""
         Deferred.fromCoroutine(self.reload()).addErrback(self._failed)
@@ -61,18 +83,27 @@ class Reload:
             self.log.failure("the configuration could not be read again", failure)
 
     async def _reload(self) -> Sequence[str]:
-        site = self._site
-        reactor = site.reactor
-        old = site.config
+        reactor = self._site.reactor
         self._check_running()
         try:
             # files may be many, or far away
             new = await deferToThreadPool(reactor, reactor.getThreadPool(), self._read)
-            self._check_running()
-            plan = site.plan(new)
-            ports = await self._open(plan)
+            async with self._changing:
+                self._check_running()
+                return await self._put_to_work(new)
         except (ConfigError, SiteError, ListenError) as error:
             raise ReloadError(str(error)) from error
+
+    async def _put_to_work(self, new: Config) -> Sequence[str]:
+        """
+        Have a configuration take the place of the present one.
+
+        Raises:
+            SiteError, ListenError: all is as it was.
+        """
+        site, old = self._site, self._site.config
+        plan = site.plan(new)
+        ports = await self._open(plan)
         site.adopt(plan)
         for service in site.services:
             if service.parent is None:

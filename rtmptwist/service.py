@@ -62,6 +62,8 @@ class Server(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self.site.draining = True
+        await self.reloading.settled()  # a port that opens or shuts now would not be drained
         await self._drain.run()
         await super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
 

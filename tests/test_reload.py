@@ -368,6 +368,56 @@ def test_a_server_that_stops_does_not_reload(tmp_path: Path) -> None:
     house.pass_time(5)
 
 
+class Leaving:
+    """A listener that leaves by a reload, which is not done with it."""
+
+    def __init__(self, house: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.house = house
+        self.shut: Deferred[None] = Deferred()
+        leaving = house.listeners[1].port
+        monkeypatch.setattr(leaving, "stopListening", lambda: self.shut)
+        self.reloading = house.reloading(LISTENERS.partition("[listener other]")[0] + APP)
+        assert not self.reloading.called
+        self.stopping = house.stop()
+
+    @property
+    def events(self) -> list[str]:
+        _, events = self.house.site.registry.journal.since(0)
+        return [event.kind.value for event in events]
+
+
+def test_a_server_stops_after_the_reload_that_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listeners stay open while it drains: none shuts in the middle of that."""
+    house = Changing(tmp_path)
+    house.site.publish()
+    leaving = Leaving(house, monkeypatch)
+    assert house.site.registry.leaving is None
+    another = house.reloading(LISTENERS + APP)
+    assert leaving.events == ["connect", "publish"]
+    leaving.shut.callback(None)
+    assert str(failure_of(another)) == "the server is about to stop, or has not started"
+    assert result_of(leaving.reloading) == ["[listener other] is gone"]
+    house.pass_time(5)
+    assert leaving.stopping.called
+    assert leaving.events[2:4] == ["reload", "drain"]
+    assert house.reactor.calls == []
+
+
+def test_a_port_that_never_shuts_does_not_keep_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    house = Changing(tmp_path)
+    leaving = Leaving(house, monkeypatch)
+    house.pass_time(8)
+    assert leaving.stopping.called
+    assert leaving.events == ["drain"]
+    assert logs.about("a port has not shut within 2 s")
+    assert house.reactor.calls == []
+    leaving.shut.callback(None)
+
+
 def test_what_nobody_thought_of_is_told(
     house: Changing, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
