@@ -25,7 +25,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -210,10 +209,12 @@ class Site:
         self.registry.banned = self.bans.bans.of_address
         self.registry.guessing = self._book.brake.closed_to
 
-        # nobody needs those of an application that is gone, once all have left who asked for it
-        self._rules: WeakKeyDictionary[Application, Rules] = WeakKeyDictionary()
-        self._chains: WeakKeyDictionary[Application, Chain] = WeakKeyDictionary()
-        self._limits: WeakKeyDictionary[Application, AppLimits] = WeakKeyDictionary()
+        self._applications: dict[tuple[str, str], Application] = {}
+        "All that there were, by host and name: one that comes back goes on counting."
+        # those of an application that is gone too: somebody may be about to ask for it
+        self._rules: dict[Application, Rules] = {}
+        self._chains: dict[Application, Chain] = {}
+        self._limits: dict[Application, AppLimits] = {}
         self.gate = LimitedGate(
             HookedGate(SiteGate(self._rules), self._chains, reactor, time.time),
             self._limits,
@@ -274,12 +275,11 @@ class Site:
         """
         config = replace(config, server=self._kept(config.server))
         problems: list[str] = []
-        known = {(app.host, app.name): app for app in self.registry.applications()}
         hosts: list[VirtualHost] = []
         settings: dict[Application, schema.App] = {}
         for host in config.vhosts:
             applications = {
-                known.get((host.name, app.name))
+                self._applications.get((host.name, app.name))
                 or Application(app.name, app, self.reactor, host=host.name): app
                 for app in host.apps.values()
             }
@@ -333,6 +333,8 @@ class Site:
         self.files += plan.secrets
         hooks = {hook.name: self._hooks[hook] for hook in config.hooks}
         for application, app in settings.items():
+            self._applications[application.host, application.name] = application
+            application.closed = ""
             application.settings = app
             self._files(application, app)
             application.swfs = plan.swfs[application]

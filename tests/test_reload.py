@@ -23,6 +23,7 @@ from rtmptwist.reload import differences
 from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.web.house import ReloadError
+from rtmptwist.web.metrics import gather
 from tests.support.disks import StillDisk
 from tests.support.live import gop, headers, payloads
 from tests.support.logins import password_file, user
@@ -167,6 +168,10 @@ def test_applications_go_with_words(house: Changing, logs: Logs) -> None:
     viewer = site.play("show", site.client(url))
     neighbour, at_home = site.publish(), site.play()
     gone = site.registry.application("", "second")[0]
+    for frame in headers():
+        publisher.stream.send(frame)
+    site.pump()
+    sent = gone.meter.bytes_in
     changes = house.reload(LISTENERS + APP)
     assert "[app second] is gone" in changes
     words = "The application second is served no more."
@@ -183,7 +188,9 @@ def test_applications_go_with_words(house: Changing, logs: Logs) -> None:
     assert logs.about("no longer publishes second/show: The application second is served no more")
     house.reload(LISTENERS + APP + MORE)
     site.publish("show", site.client(url))
-    assert site.registry.application("", "second")[0] is not gone
+    again = site.registry.application("", "second")[0]
+    assert list(again.streams) == ["show"]
+    assert again.meter.bytes_in >= sent > 0, "figures do not shrink"
 
 
 def test_those_who_came_in_by_another_application(house: Changing) -> None:
@@ -615,6 +622,48 @@ def test_outlets_hold_for_what_is_published_from_now_on(
     house.stop()
     house.pass_time(5)
     assert house.reactor.getDelayedCalls() == []
+
+
+def test_what_was_recorded_stays_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the outlet, or of its application: counters of metrics never go down."""
+    monkeypatch.setattr("rtmptwist.site.Disk", StillDisk)
+    recorded = LISTENERS + APP + "outlets = record:{name}.flv\n"
+    house = Changing(tmp_path, recorded + MORE)
+    disk: Any = house.whole.disk
+    disk.pump()
+
+    def publish() -> None:
+        publisher = house.site.publish()
+        for frame in (*headers(), *gop(0)):
+            publisher.send(frame)
+        house.site.pump()
+        publisher.close()
+        house.site.pump()
+        disk.pump()
+
+    def files() -> float | None:
+        families = result_of(Deferred.fromCoroutine(gather(house.whole)))
+        (family,) = [each for each in families if each.name == "rtmptwist_recorded_files"]
+        of_app = {tuple(each.labels.values()): each.value for each in family.samples}
+        return of_app.get(("", "live"))
+
+    assert files() == 0
+    publish()
+    assert files() == 1
+    house.reload(LISTENERS + APP + MORE)
+    assert house.site.application.recorders == []
+    assert files() == 1
+    house.reload(recorded + MORE)
+    disk.pump()
+    assert files() == 1
+    publish()
+    assert files() == 2
+    house.reload(LISTENERS + MORE)
+    assert files() is None
+    house.reload(recorded)
+    disk.pump()
+    publish()
+    assert files() == 3
 
 
 # ------------------------------------------------------------------------------ files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
@@ -22,7 +23,7 @@ from rtmptwist.live.interfaces import (
 from rtmptwist.live.meters import ApplicationMeter
 from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Films, Past, Playbacks
-from rtmptwist.live.recordings import RecordEvent, StreamRecorder
+from rtmptwist.live.recordings import RecordCounts, RecordEvent, StreamRecorder
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import Subscriber
 from rtmptwist.wire.status import StatusCode
@@ -56,7 +57,9 @@ class Application:
         self.outlets: list[Outlet] = []
         "Who takes its streams besides viewers."
         self.recorders: list[StreamRecorder] = []
-        "Those of them that record."
+        "Those of them that record,"
+        self.recorded: defaultdict[str, RecordCounts] = defaultdict(RecordCounts)
+        "and what they and those before them did, by their descriptions."
         self.suppliers: list[Supplier] = []
         "Who feeds streams that are watched, and that nobody publishes."
         self.past: Past | None = None

@@ -123,23 +123,30 @@ class RecordingMeter:
     "Why it failed."
 
 
+@dataclass(slots=True)
+class RecordCounts:
+    """What the recorders of one description did since the start, one after the other."""
+
+    files: int = 0
+    "That are complete."
+
+    size: int = 0
+    "Bytes of those."
+
+    failures: int = 0
+    removed: int = 0
+    "Old files."
+
+
 @dataclass(frozen=True, slots=True)
 class RecorderMeter:
-    """What a recorder did since the start."""
+    """What a recorder does, and did."""
 
     description: str
     "As the configuration has it."
 
     recordings: tuple[RecordingMeter, ...]
-    files: int
-    "That are complete."
-
-    size: int
-    "Bytes of those."
-
-    failures: int
-    removed: int
-    "Old files."
+    counts: RecordCounts
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -18,6 +19,7 @@ from rtmptwist.live.names import redacted
 from rtmptwist.live.recordings import (
     CannotRecord,
     Chapter,
+    RecordCounts,
     RecorderMeter,
     RecordEvent,
     RecordingMeter,
@@ -63,8 +65,6 @@ class Recorder:
         self.application = application
         self.plan = plan
         self.recordings: dict[LiveStream, Recording] = {}
-        self.removed = 0
-        "Old files."
         self._disk = disk
         self._rounds = Rounds(clock)
         self._clock = clock
@@ -76,9 +76,6 @@ class Recorder:
         self._retired = False
         self._stopped: set[LiveStream] = set()
         "By hand, for as long as they are published."
-        self._files = 0
-        self._size = 0
-        self._failures = 0
         self._quiet_until = 0.0
         self._unsaid = 0
 
@@ -160,15 +157,17 @@ class Recorder:
         return meter is not None and meter.state != State.FAILED.value
 
     @property
+    def counts(self) -> RecordCounts:
+        """Since the start: reloading may remove a recorder, and bring it back."""
+        return self.application.recorded[self.plan.description]
+
+    @property
     def meter(self) -> RecorderMeter:
         """What it did so far."""
         return RecorderMeter(
             description=self.plan.description,
             recordings=tuple(recording.meter for recording in self.recordings.values()),
-            files=self._files,
-            size=self._size,
-            failures=self._failures,
-            removed=self.removed,
+            counts=replace(self.counts),
         )
 
     # -------------------------------------------------------------- recordings
@@ -208,7 +207,7 @@ class Recorder:
 
     def _refuse(self, stream: LiveStream, why: str, asker: Publisher | None) -> None:
         """The disk has enough to do."""
-        self._failures += 1
+        self.counts.failures += 1
         if asker is not None:
             # it has yet to hear that it publishes
             status = Status(StatusCode.RECORD_FAILED, f"Not recorded: {why}.")
@@ -229,11 +228,11 @@ class Recorder:
             self._tell(recording, StatusCode.RECORD_START, "Recording.")
             self._log_start(event)
         elif event.turn is RecordTurn.SEGMENT:
-            self._files += 1
-            self._size += event.size
+            self.counts.files += 1
+            self.counts.size += event.size
             self._log_file(event)
         elif event.error:
-            self._failures += 1
+            self.counts.failures += 1
             self._tell(recording, _code(recording.error), f"Not recorded: {event.error}.")
             self._complain(event)
         else:

@@ -149,7 +149,7 @@ class Upkeep(Service):
                 lost=repaired.lost,
             )
         if report.removed:
-            self._recorder.removed += len(report.removed)
+            self._recorder.counts.removed += len(report.removed)
             self.log.info(
                 "removed {count} old recordings of {size} bytes from {root}",
                 count=len(report.removed),

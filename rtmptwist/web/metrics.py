@@ -8,7 +8,7 @@ under the names that logs use. What takes long with many connections is done in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from klein import Klein
@@ -21,11 +21,11 @@ from twisted.web.server import Request
 
 from rtmptwist import __version__
 from rtmptwist.auth.operators import Desk
+from rtmptwist.live.application import Application
 from rtmptwist.live.health import Sign
 from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import StreamMeter
 from rtmptwist.live.names import redacted
-from rtmptwist.live.recordings import RecorderMeter
 from rtmptwist.web.admission import admitted
 from rtmptwist.web.answers import Problem, answer, as_problem, header
 from rtmptwist.web.house import House
@@ -203,7 +203,7 @@ async def _streams(house: House, most: int) -> list[Metric]:
         media_in.add_metric(labels, bytes_in)
         media_out.add_metric(labels, bytes_out)
         skipped.add_metric(labels, left_out)
-        recording.add(labels, [recorder.meter for recorder in application.recorders])
+        recording.add(labels, application)
     families = [streams, troubled, viewers, lagging, windows, media_in, media_out, skipped]
     return families + recording.families + (each.families if most else [])
 
@@ -218,13 +218,15 @@ class _Recording:
         self._failures = _counter("recording_failures", "Recordings that failed.", _APP)
         self._removed = _counter("recorded_files_removed", "Files that were old.", _APP)
 
-    def add(self, labels: tuple[str, str], meters: Sequence[RecorderMeter]) -> None:
-        """One application."""
+    def add(self, labels: tuple[str, str], application: Application) -> None:
+        """One application, with what outlets did that it has no more."""
+        meters = [recorder.meter for recorder in application.recorders]
+        counts = application.recorded.values()
         self._now.add_metric(labels, sum(len(meter.recordings) for meter in meters))
-        self._files.add_metric(labels, sum(meter.files for meter in meters))
-        self._bytes.add_metric(labels, sum(meter.size for meter in meters))
-        self._failures.add_metric(labels, sum(meter.failures for meter in meters))
-        self._removed.add_metric(labels, sum(meter.removed for meter in meters))
+        self._files.add_metric(labels, sum(each.files for each in counts))
+        self._bytes.add_metric(labels, sum(each.size for each in counts))
+        self._failures.add_metric(labels, sum(each.failures for each in counts))
+        self._removed.add_metric(labels, sum(each.removed for each in counts))
 
     @property
     def families(self) -> list[Metric]:

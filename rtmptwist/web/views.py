@@ -115,7 +115,7 @@ class RecordingView(TypedDict):
 
 
 class RecorderView(TypedDict):
-    """An outlet that records: what it did since it is there."""
+    """An outlet that records: what it did since the start."""
 
     outlet: str
     recordings: int
@@ -329,10 +329,10 @@ def _recorder_view(meter: RecorderMeter) -> RecorderView:
     return {
         "outlet": meter.description,
         "recordings": len(meter.recordings),
-        "files": meter.files,
-        "bytes": meter.size,
-        "failures": meter.failures,
-        "removed": meter.removed,
+        "files": meter.counts.files,
+        "bytes": meter.counts.size,
+        "failures": meter.counts.failures,
+        "removed": meter.counts.removed,
     }
 
 

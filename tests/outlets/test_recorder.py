@@ -243,7 +243,7 @@ def test_the_log_is_not_filled_with_failures(
     studio.clock.advance(QUIET)
     publish(studio, name="later")
     assert logs.lines("error")[1].endswith("; 4 more failed since the last such line")
-    assert studio.recorder.meter.failures == 6
+    assert studio.recorder.meter.counts.failures == 6
 
 
 def test_a_listener_that_fails_is_not_the_recording_s_affair(studio: Studio, logs: Logs) -> None:
@@ -277,7 +277,7 @@ def test_on_a_disk_that_hangs_only_so_many_recordings_begin(
         show(f"show{number}")
     asker = show("show", "record")
     assert asker.told == ["NetStream.Record.Failed"]
-    assert studio.recorder.meter.failures == 2
+    assert studio.recorder.meter.counts.failures == 2
     inlet = studio.application.publish("show", FakePublisher(), "me")
     with pytest.raises(CannotRecord, match="3 recordings wait for it"):
         studio.recorder.start("show")

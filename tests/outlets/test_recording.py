@@ -493,7 +493,7 @@ def test_it_may_fail_again_and_again(tmp_path: Path, logs: Logs) -> None:
     studio.write()
     assert len(studio.events) >= 4
     assert {event.turn for event in studio.events} == {"end"}
-    assert studio.recorder.meter.failures == len(studio.events)
+    assert studio.recorder.meter.counts.failures == len(studio.events)
     assert len(logs.lines("error")) == 1, "the log is not filled with it"
 
 
@@ -695,5 +695,5 @@ def test_meter(studio: Studio) -> None:
     inlet.end(release=True)
     studio.write()
     total = studio.recorder.meter
-    assert (total.description, total.recordings, total.files) == ("record:{name}.flv", (), 1)
-    assert total.size == (studio.root / "show.flv").stat().st_size
+    assert (total.description, total.recordings, total.counts.files) == ("record:{name}.flv", (), 1)
+    assert total.counts.size == (studio.root / "show.flv").stat().st_size

@@ -172,7 +172,7 @@ def test_it_looks_at_once_and_from_time_to_time(tmp_path: Path, logs: Logs) -> N
     make(tmp_path, "two.flv", 200)
     janitor.start()
     assert janitor.studio.files == []
-    assert janitor.studio.recorder.meter.removed == 2
+    assert janitor.studio.recorder.meter.counts.removed == 2
     make(tmp_path, "three.flv", 200)
     janitor.studio.clock.advance(INTERVAL - 1)
     janitor.studio.write()
