@@ -4,7 +4,8 @@ Work that blocks, in a few threads: in order for each file, without making anybo
 A recorder has some KB for each of its files every second, so what costs is not the writing but the
 trips from thread to thread: jobs are handed over once in a turn of the reactor, for all lanes
 together, and what came of them comes back together. One thread serves all lanes as long as it keeps
-up; when it does not, because one disk is slow, others go on where it hangs.
+up; when it does not, because one disk is slow, others go on where it hangs. No folder takes all of
+them: those of other disks go on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -44,13 +46,42 @@ _Outcome: TypeAlias = "tuple[Lane, _Job | None, Any, Exception | None]"
 "A job, its result or what it raised; no job: the lane has none left."
 
 
+class _Place:
+    """What may hang as a whole: a folder, and its files."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: threads that may work here at once."""
+        self.ready: deque[Lane] = deque()
+        "Lanes that have something to do, and that no thread has looked at yet."
+        self._free = most
+        self._lock = threading.Lock()
+
+    @property
+    def waits(self) -> bool:
+        """Whether one more thread could do something here."""
+        return bool(self.ready) and self._free > 0
+
+    def enter(self) -> bool:
+        """Let one more thread work here; False: it may not, or has nothing to do."""
+        with self._lock:
+            enters = self.waits
+            self._free -= enters
+        return enters
+
+    def leave(self) -> None:
+        """A thread that has entered works here no more."""
+        with self._lock:
+            self._free += 1
+
+
 class Lane:
     """The jobs of one file, done one after the other."""
 
-    __slots__ = ("_disk", "_failed", "broken", "held", "jobs", "waiting")
+    __slots__ = ("_disk", "_failed", "broken", "held", "jobs", "place", "waiting")
 
-    def __init__(self, disk: Disk, failed: Callable[[Exception], object]) -> None:
+    def __init__(self, disk: Disk, failed: Callable[[Exception], object], place: _Place) -> None:
         self._disk = disk
+        self.place = place
         self._failed = failed
         self.jobs: deque[_Job] = deque()
         self.broken = False
@@ -131,8 +162,7 @@ class Disk:
         self._busy: set[Lane] = set()
         "Lanes that have something to do, or have just done it."
         self._holding: set[Lane] = set()
-        self._ready: deque[Lane] = deque()
-        "Those of them that no thread has looked at yet."
+        self._places: dict[Path | None, _Place] = {}
         self._threads = 0
         self._bells: list[SimpleQueue[bool]] = []
         "What wakes each of them."
@@ -146,9 +176,17 @@ class Disk:
         self.chores = self.lane(_unheard)
         "For what may take long and is in no hurry: never more than one thread is at it."
 
-    def lane(self, failed: Callable[[Exception], object]) -> Lane:
-        """A lane of its own for a file. It is told when a job has failed."""
-        return Lane(self, failed)
+    def lane(self, failed: Callable[[Exception], object], folder: Path | None = None) -> Lane:
+        """
+        A lane of its own for a file. `failed` is told when a job has failed.
+
+        `folder`: the operator's, in which it is. All threads but one may hang there; that one is
+        left to other folders.
+        """
+        place = self._places.get(folder)
+        if place is None:
+            place = self._places[folder] = _Place(max(self._most - 1, 1))
+        return Lane(self, failed, place)
 
     @property
     def working(self) -> int:
@@ -186,7 +224,7 @@ class Disk:
         self.waiting += size
         if lane not in self._busy:
             self._busy.add(lane)
-            self._ready.append(lane)
+            lane.place.ready.append(lane)
             if self._turn is None:
                 self._turn = self._reactor.callLater(0, self._on_turn)
         if size:
@@ -219,13 +257,13 @@ class Disk:
 
     def _on_watch(self) -> None:
         self._watch = None
-        if self._ready:
-            self._wake()
+        if self._wake():
             self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
 
-    def _wake(self) -> None:
-        """Let as many threads go to work as it needs."""
-        wanted = 1 + len(self._ready) // SHARE if self._ready else 0
+    def _wake(self) -> bool:
+        """Let as many threads go to work as it needs; False: none."""
+        ready = sum(len(place.ready) for place in self._places.values() if place.waits)
+        wanted = 1 + ready // SHARE if ready else 0
         while wanted and (self._asleep or self._threads < self._most):
             wanted -= 1
             if self._asleep:
@@ -233,6 +271,7 @@ class Disk:
             else:
                 self._threads += 1
                 self._start()
+        return ready > 0
 
     def _start(self) -> None:
         bell: SimpleQueue[bool] = SimpleQueue()
@@ -267,7 +306,7 @@ class Disk:
     def _rest(self, lane: Lane) -> None:
         """A thread has left a lane, which may have got something to do since."""
         if lane.jobs:
-            self._ready.append(lane)
+            lane.place.ready.append(lane)
         else:
             self._busy.discard(lane)
 
@@ -282,11 +321,7 @@ class Disk:
         """Do all that is ready, and tell; `bell` wakes who does it."""
         outcomes: list[_Outcome] = []
         told = time.monotonic()
-        while True:
-            try:
-                lane = self._ready.popleft()
-            except IndexError:
-                break
+        for lane in self._lanes():
             while not lane.broken:
                 try:
                     job = lane.jobs.popleft()
@@ -298,6 +333,21 @@ class Disk:
                     outcomes, told = [], time.monotonic()
             outcomes.append((lane, None, None, None))
         self._reactor.callFromThread(self._settle, outcomes, bell)
+
+    def _lanes(self) -> Generator[Lane, None, None]:
+        """What there is to look at, place by place."""
+        while True:
+            places = tuple(self._places.values())  # the reactor's thread may add one meanwhile
+            place = next((place for place in places if place.enter()), None)
+            if place is None:
+                return
+            try:
+                while place.ready:
+                    yield place.ready.popleft()
+            except IndexError:  # another thread took the last one
+                pass
+            finally:
+                place.leave()
 
 
 def _unheard(_: Exception) -> None:

@@ -51,7 +51,7 @@ class Library:
 
     def prepare(self, root: Path) -> None:
         """Be ready for what is in a folder."""
-        self._disk.lane(_unheard).put(partial(prepare, root))
+        self._disk.lane(_unheard, root).put(partial(prepare, root))
 
     def open(self, folder: Folder, wanted: Sequence[Candidate]) -> Deferred[Film]:
         """
@@ -77,7 +77,7 @@ class Library:
         return film
 
     async def _find(self, folder: Folder, wanted: Sequence[Candidate]) -> OpenFilm:
-        lane = self._disk.lane(_unheard)
+        lane = self._disk.lane(_unheard, folder.root)
         source, identity, opener = await lane.call(partial(_open, folder, wanted))
         film = self._films.get(identity)
         waiting = self._opening.get(identity)

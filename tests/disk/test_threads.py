@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +25,10 @@ reactor: Any = _reactor
 class Told:
     """What a lane and its jobs tell."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, folder: Path | None = None) -> None:
         self.results: list[object] = []
         self.errors: list[Exception] = []
-        self.lane = disk.lane(self.errors.append)
+        self.lane = disk.lane(self.errors.append, folder)
 
     def put(self, result: object, size: int = 0) -> None:
         self.lane.put(lambda: result, self.results.append, size)
@@ -78,8 +79,8 @@ async def test_jobs_of_a_lane_are_done_in_order_and_told_in_the_reactor_s_thread
 
 
 @reactor_test
-async def test_one_disk_that_hangs_does_not_keep_others_waiting() -> None:
-    disk = Disk(reactor, 2, 1 << 20)
+async def test_a_file_that_hangs_does_not_keep_its_neighbours_waiting() -> None:
+    disk = Disk(reactor, 3, 1 << 20)
     free, hangs = threading.Event(), threading.Event()
 
     def hang() -> str:
@@ -92,6 +93,20 @@ async def test_one_disk_that_hangs_does_not_keep_others_waiting() -> None:
     assert not slow.called
     free.set()
     assert await slow == "slow"
+    await finish(disk)
+
+
+@reactor_test
+async def test_a_folder_that_hangs_leaves_a_thread_to_the_others() -> None:
+    disk = Disk(reactor, 3, 1 << 20)
+    free = threading.Event()
+    slow = [disk.lane(raising, Path("slow")).call(lambda: free.wait(30)) for _ in range(9)]
+    for number in range(3):
+        assert await disk.lane(raising, Path(f"{number}")).call(lambda: "quick") == "quick"
+    assert not any(deferred.called for deferred in slow)
+    free.set()
+    for deferred in slow:
+        assert await deferred
     await finish(disk)
 
 
@@ -163,7 +178,8 @@ def test_what_is_left_where_a_disk_hangs_gets_another_thread() -> None:
     one.put(1)
     other.put(2)
     disk.clock.advance(0)
-    disk._ready.popleft()  # a thread looks at it, and hangs
+    hangs = disk._lanes()
+    next(hangs)
     for expected in 2, 3, 3:
         disk.clock.advance(threads.PATIENCE)
         assert disk.working == expected
@@ -171,6 +187,29 @@ def test_what_is_left_where_a_disk_hangs_gets_another_thread() -> None:
     assert (one.results, other.results) == ([], [2])
     disk.clock.advance(threads.PATIENCE)
     assert disk.clock.getDelayedCalls() == []
+
+
+def test_a_folder_that_hangs_takes_all_threads_but_one_and_nobody_tries_in_vain() -> None:
+    disk = StillDisk(threads=3)
+    slow = [Told(disk, Path("slow")) for _ in range(5)]
+    for told in slow:
+        told.put(1)
+    hangs = [disk._lanes(), disk._lanes()]
+    for thread in hangs:
+        next(thread)
+    disk.clock.advance(0)
+    disk.clock.advance(threads.PATIENCE)
+    assert (disk.working, disk.clock.getDelayedCalls()) == (0, [])
+    other = Told(disk, Path("quick"))
+    other.put(2)
+    disk.clock.advance(0)
+    assert disk.working == 1
+    disk.do()
+    assert (disk.working, other.results) == (0, [2])
+    for thread in hangs:
+        thread.close()
+    disk.do()
+    assert [told.results for told in slow] == [[], [], [1], [1], [1]]
 
 
 def test_many_lanes_get_several_threads_but_never_too_many() -> None:
