@@ -61,7 +61,10 @@ _WHERE: Final = {
 }
 _REASON: Final = {
     "reason": Parameter(
-        words="Why, which the client reads.", default="Ended by the operator.", least=1
+        words="Why, which the client reads.",
+        default="Ended by the operator.",
+        least=1,
+        told=True,
     )
 }
 
@@ -606,7 +609,7 @@ ROUTES: Final = (
                 least=1,
                 most=_LONGEST,
             ),
-            "note": Parameter(words="Why, which they read.", default=""),
+            "note": Parameter(words="Why, which they read.", default="", told=True),
         },
         status=HTTPStatus.CREATED,
     ),

@@ -38,6 +38,12 @@ class Parameter:
 
     most: float = 200
 
+    told: bool = False
+    """
+    A text for people: logs, clients and other operators get it with whatever cannot be seen, or
+    would look like another line, escaped as Python writes it. Said here, it holds for all of them.
+    """
+
     @property
     def schema(self) -> dict[str, Any]:
         """As JSON Schema."""
@@ -65,8 +71,8 @@ class Parameter:
         if self.many:
             return self._check_many(name, value)
         if self.kind == "string":
-            self._check_text(name, value)
-            return value
+            text = self._check_text(name, value)
+            return _escaped(text) if self.told else text
         right = (int,) if self.kind == "integer" else (int, float)
         if isinstance(value, float) and self.kind == "integer" and value.is_integer():
             value = int(value)  # 1.0 is an integer in JSON Schema
@@ -98,7 +104,7 @@ class Parameter:
             raise _wrong(name, "expected each once")
         return value
 
-    def _check_text(self, name: str, value: object) -> None:
+    def _check_text(self, name: str, value: object) -> str:
         if not isinstance(value, str):
             raise _wrong(name, "expected a text")
         if _SURROGATE.search(value):  # JSON can say half a character; RTMP and files cannot
@@ -107,6 +113,7 @@ class Parameter:
             raise _wrong(name, f"expected {', '.join(self.choices)}")
         if not self.choices and not self.least <= len(value) <= self.most:
             raise _wrong(name, f"expected {self.least:g} to {self.most:g} characters")
+        return value
 
 
 def read_query(request: Request, known: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -162,6 +169,10 @@ def _all(known: Mapping[str, Parameter], said: dict[str, Any]) -> dict[str, Any]
                 raise Problem(HTTPStatus.BAD_REQUEST, f"{name!r} is missing.")
             said[name] = parameter.default
     return said
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _wrong(name: str, words: str) -> Problem:

@@ -163,6 +163,24 @@ def test_a_kick(manned: Manned, logs: Logs) -> None:
     assert manned.ask("POST", "connections/1/kick", {})[0] == 404
 
 
+def test_a_reason_is_one_line_whoever_reads_it(manned: Manned, logs: Logs) -> None:
+    """Of several, a log would have lines that nobody wrote."""
+    first, second = (Spectator(manned.site.publish(name)) for name in ("one", "two"))
+    forged, shown = "Bye.\n[forged] \x1b[2J", r"Bye.\n[forged] \x1b[2J"
+    assert manned.ask("POST", "connections/1/kick", {"reason": forged})[0] == 204
+    stream = only(manned, "streams?name=two")["id"]
+    assert manned.ask("POST", f"streams/{stream}/close", {"reason": forged})[0] == 204
+    manned.site.pump()
+    for publisher in (first, second):
+        assert publisher.infos[-1]["description"] == shown
+    assert all(line.isprintable() for line in logs.lines())
+    assert len(logs.about(shown)) >= 4
+    _, events = manned.whole.registry.journal.since(0)
+    assert [event.words for event in events if event.kind == "unpublish"] == [shown, shown]
+    said = {"kind": "address", "who": "198.51.100.1", "note": forged}
+    assert manned.ask("POST", "bans", said)[1]["note"] == shown
+
+
 def test_half_a_character_is_refused_before_anything_is_done(manned: Manned) -> None:
     manned.site.publish()
     stream = only(manned, "streams")["id"]
