@@ -181,14 +181,20 @@ class Sweeper(Service):
         now = site.reactor.seconds()
         guests: list[ServerConnection | Visitor] = [*connections, *site.visitors()]
         present = site.registry.connections
+        doubtful, site.doubtful = site.doubtful, False  # what changes meanwhile is for the next one
+        ended = 0
         for number, guest in enumerate(guests, 1):
             try:
                 if guest in present:  # it may have left in a break
                     guest.sweep(now)
+                    if doubtful and isinstance(guest, ServerConnection):
+                        ended += site.reconsider(guest)
             except Exception:  # one broken connection must not end the care for all others
                 self.log.failure("sweep of {peer} failed", peer=guest.peer)
             if number % SLICE == 0:
                 yield
+        if ended:
+            self.log.info("{count} connections whose logins are gone were ended", count=ended)
         try:
             self._relieve(connections)
             for tunnels in site.tunnels:

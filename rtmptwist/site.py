@@ -243,6 +243,9 @@ class Site:
         self.draining = False
         "Whether it is about to stop."
 
+        self.doubtful = False
+        "Whether something has changed that may have let somebody in who is here: see `reconsider`."
+
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         "Threads for files that are written,"
         self.reading = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
@@ -330,6 +333,10 @@ class Site:
         self.config = config
         self._hooks.update(plan.hooks)
         self.files[:] = [*self._book.files, *(f for f in self.files if f not in self._book.files)]
+        for file in self.files:
+            if self._doubt not in file.changed:
+                file.changed.append(self._doubt)
+        self._doubt()
         self.files += plan.secrets
         hooks = {hook.name: self._hooks[hook] for hook in config.hooks}
         for application, app in settings.items():
@@ -475,6 +482,17 @@ class Site:
             self.ready = False
             self.log.info("{why}: the server stops", why=why)
             self.reactor.stop()
+
+    def _doubt(self) -> None:
+        self.doubtful = True
+
+    def reconsider(self, connection: ServerConnection) -> bool:
+        """End a connection whose login is gone; whether it was. A microsecond, if it was not."""
+        account = connection.account
+        reason = account.objection() if account is not None else ""
+        if reason:
+            connection.expel(reason)
+        return bool(reason)
 
     def _enforce_bans(self) -> None:
         """Somebody who is here may have been banned just now."""

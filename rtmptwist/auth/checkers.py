@@ -21,7 +21,10 @@ from zope.interface import implementer
 from rtmptwist.auth.credentials import Certificate, ICertificate
 from rtmptwist.auth.errors import Undecided, Wrong
 from rtmptwist.auth.gate import GUEST
+from rtmptwist.auth.identity import Identity, Keeper
 from rtmptwist.auth.passwordfile import PasswordFile
+
+WITHDRAWN: Final = "Your login was removed or changed: log in anew, or ask whoever gave it to you."
 
 NAME_LENGTH: Final = 256
 "Characters of what a checker calls somebody."
@@ -64,16 +67,23 @@ class InOrder:
         return [each.checker for each in self._checkers if isinstance(each.checker, PasswordFile)]
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
-        """Cred's: the user's name."""
+        """Cred's: who it is, an `Identity`."""
         return Deferred.fromCoroutine(self._first(credentials))
 
-    async def _first(self, credentials: Any) -> str:
+    def objection(self, basis: object) -> str:
+        """Why a login that rests on this holds no more; empty: it does."""
+        for _, checker in self._checkers:
+            if checker.keeps(basis) if isinstance(checker, Keeper) else checker is basis:
+                return ""
+        return WITHDRAWN
+
+    async def _first(self, credentials: Any) -> Identity:
         wrong, undecided = [], []
         for kind, checker in self._checkers:
             if not any(each.providedBy(credentials) for each in checker.credentialInterfaces):
                 continue
             try:
-                return _name(await maybeDeferred(checker.requestAvatarId, credentials))
+                return _identity(await maybeDeferred(checker.requestAvatarId, credentials), checker)
             except Wrong as error:
                 wrong.append(str(error))
             except (UnauthorizedLogin, UnhandledCredentials):
@@ -101,19 +111,23 @@ class CertificateName:
         return succeed(credentials.subject)
 
 
-def _name(avatar: object) -> str:
+def _identity(avatar: object, checker: object) -> Identity:
     """
-    The name that a checker gives, as text.
+    Who it is, by what a checker said; if that is only a name, as those of cred do, it rests on the
+    checker as a whole.
 
     Raises:
-        ValueError: it is none, or none for a log.
+        ValueError: it is no name, or none for a log.
     """
-    name = avatar.decode() if isinstance(avatar, bytes) else avatar
+    said, basis = avatar, checker
+    if isinstance(avatar, Identity):
+        said, basis = avatar.name, avatar.basis
+    name = said.decode() if isinstance(said, bytes) else said
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME_LENGTH):
         raise ValueError("a checker accepted a login without saying whose it is")
     if name == GUEST:  # would be counted, banned and told in the log as nobody in particular
         raise Wrong(f"{GUEST} is what guests are called")
-    return name
+    return Identity(name, basis)
 
 
 def from_plugin(kind: str, argument: str) -> Checker:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from rtmptwist.auth.identity import NOBODY, Identity
 from rtmptwist.auth.proofs import Proof, refusal
 from rtmptwist.live.access import Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
@@ -23,21 +24,28 @@ GUEST: Final = "anyone"
 class Login(Protocol):
     """Finds out at connect who somebody is."""
 
-    async def user(self, visitor: Visitor) -> str:
+    async def user(self, visitor: Visitor) -> Identity:
         """
-        The name of who it is; empty: a guest.
+        Who it is; without a name: a guest.
 
         Raises:
             Refused: the credentials are wrong, or needed and not there.
         """
 
+    def objection(self, identity: Identity) -> str:
+        """Why somebody who has logged in could not any more; empty: they could."""
+
 
 class NoLogin:
     """`Login`: everybody is a guest."""
 
-    async def user(self, visitor: Visitor) -> str:  # noqa: ARG002 - as Login
+    async def user(self, visitor: Visitor) -> Identity:  # noqa: ARG002 - as Login
         """Nobody."""
-        return ""
+        return NOBODY
+
+    def objection(self, identity: Identity) -> str:  # noqa: ARG002 - as Login
+        """There were logins here once."""
+        return "Logins are no longer taken here: connect anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +64,30 @@ class SiteGate:
 
     async def login(self, visitor: Visitor) -> Member:
         """An account for whoever it is."""
-        user = await self._rules[visitor.application].login.user(visitor)
-        return Member(user, self._rules)
+        application = visitor.application
+        identity = await self._rules[application].login.user(visitor)
+        return Member(identity, application, self._rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """`live.Account`: a user or a guest of one application."""
 
-    user: str
+    identity: Identity
+    application: Application = field(repr=False)
     rules: Mapping[Application, Rules] = field(repr=False)
 
     @property
     def name(self) -> str:
         """As logs call it."""
-        return self.user or GUEST
+        return self.identity.name or GUEST
 
     async def authorize(self, request: Request) -> Grant:
         """The first proof that knows decides."""
         application = request.application
         proofs = self.rules[application].proofs[request.action]
         # a name that says another virtual host leaves the login behind
-        user = self.user if application is request.visitor.application else ""
+        user = self.identity.name if application is self.application else ""
         for proof in proofs:
             grant = await proof.grant(request, user)
             if grant is not None:
@@ -87,6 +97,12 @@ class Member:
             f"{request.visitor.address} may not {request.action} in {application.name}"
             f"{_needs(proofs)}.",
         )
+
+    def objection(self) -> str:
+        """Guests have shown nothing that could be withdrawn."""
+        if not self.identity.name:
+            return ""
+        return self.rules[self.application].login.objection(self.identity)
 
     def left(self) -> None:
         """Nothing was kept."""

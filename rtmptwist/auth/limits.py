@@ -110,7 +110,8 @@ class LimitedGate:
         account = None
         try:
             account = await self._inner.login(visitor)
-            if words := self._banned(account.name):
+            # what let it in may be gone by now: a hook takes its time
+            if words := self._banned(account.name) or account.objection():
                 raise Refused(StatusCode.CONNECT_REJECTED, words)
             self._take(seat, everybody)
             self._take_by_account(seat, application, What.CONNECTIONS, account.name)
@@ -220,6 +221,10 @@ class _Counted:
         except Refused as refused:
             grant.end(Usage(refused.status.description))
             raise
+
+    def objection(self) -> str:
+        """As it is."""
+        return self._account.objection()
 
     def left(self) -> None:
         """Count it out."""

@@ -34,6 +34,7 @@ from rtmptwist.auth.credentials import (
     token,
 )
 from rtmptwist.auth.errors import Busy, Undecided, Wrong
+from rtmptwist.auth.identity import NOBODY, Identity
 from rtmptwist.auth.passwords import USER_LENGTH, adobe_salt
 from rtmptwist.auth.proofs import came_from
 from rtmptwist.live.access import Action, Visitor
@@ -43,15 +44,7 @@ from rtmptwist.wire.status import StatusCode
 
 
 class IUser(Interface):
-    """What a login gives: somebody with a `name`."""
-
-
-@implementer(IUser)
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who has logged in."""
-
-    name: str
+    """What a login gives: an `Identity`."""
 
 
 @implementer(IRealm)
@@ -65,7 +58,7 @@ class Realm:
         *interfaces: object,  # noqa: ARG002 - cred's
     ) -> tuple[type[Interface], object, Callable[[], None]]:
         """The user; nothing needs to be done when they leave."""
-        return IUser, User(avatarId), lambda: None
+        return IUser, avatarId, lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +100,7 @@ class Logins:
         self._brake = brake
         self._scheme = scheme if self._takes(IUsernameHashedPassword) else None
 
-    async def user(self, visitor: Visitor) -> str:
+    async def user(self, visitor: Visitor) -> Identity:
         """Whoever it is, by what was shown; a guest, where nothing was, and nothing is needed."""
         scheme = SCHEMES.get(visitor.query.get("authmod", ""))
         if scheme is not None and self._takes(IUsernameHashedPassword):
@@ -118,7 +111,11 @@ class Logins:
                 return await self._shown(visitor, credentials)
         if self._asks(visitor):
             raise self._need(visitor)
-        return ""
+        return NOBODY
+
+    def objection(self, identity: Identity) -> str:
+        """Why somebody who has logged in could not any more; empty: they could."""
+        return self._checkers.objection(identity.basis)
 
     def _takes(self, interface: type[Interface]) -> bool:
         return interface in self._checkers.credentialInterfaces
@@ -148,14 +145,14 @@ class Logins:
 
     # ---- what was shown
 
-    async def _shown(self, visitor: Visitor, credentials: Plain) -> str:
+    async def _shown(self, visitor: Visitor, credentials: Plain) -> Identity:
         failed = Refused(_REJECTED, "The login is wrong.")
         await self._slow_down(visitor)
         if not possible(credentials):
             raise self._failed(visitor, failed, "what was shown can be no login")
         return await self._login(visitor, credentials, failed)
 
-    async def _answered(self, visitor: Visitor, scheme: Scheme) -> str:
+    async def _answered(self, visitor: Visitor, scheme: Scheme) -> Identity:
         """The second and the third connection of an encoder."""
         query, challenges = visitor.query, self._challenges
         user, application = query.get("user", ""), visitor.application
@@ -174,25 +171,27 @@ class Logins:
         await self._slow_down(visitor)
         if not challenges.fresh(answer.challenge, *whom):
             raise self._failed(visitor, failed, "no answer to a challenge of the last minute")
-        name = await self._login(visitor, answer, failed)
+        identity = await self._login(visitor, answer, failed)
         if not challenges.fresh(answer.challenge, *whom):
             raise self._failed(visitor, failed, "a challenge was answered twice")
         try:
             challenges.spend(answer.challenge)
         except Busy as busy:
             raise Refused(_REJECTED, _LATER).because(str(busy)) from busy
-        return name
+        return identity
 
-    async def _login(self, visitor: Visitor, credentials: Plain | Answer, failed: Refused) -> str:
+    async def _login(
+        self, visitor: Visitor, credentials: Plain | Answer, failed: Refused
+    ) -> Identity:
         try:
-            user: Any
-            _, user, _ = await self._portal.login(credentials, None, IUser)
+            identity: Any
+            _, identity, _ = await self._portal.login(credentials, None, IUser)
         except Wrong as wrong:
             raise self._failed(visitor, failed, str(wrong)) from wrong
         except Undecided as undecided:
             raise Refused(_REJECTED, _LATER).because(str(undecided)) from undecided
-        name: str = user.name
-        return name
+        assert isinstance(identity, Identity)
+        return identity
 
     async def _slow_down(self, visitor: Visitor) -> None:
         """Before anything is looked at that can be wrong."""

@@ -20,6 +20,7 @@ from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.checkers import Checker, InOrder
 from rtmptwist.auth.credentials import IToken, Password, Token, possible
 from rtmptwist.auth.errors import Wrong
+from rtmptwist.auth.identity import Identity
 from rtmptwist.auth.passwords import normal
 from rtmptwist.live.access import Visitor
 from rtmptwist.live.application import Application
@@ -87,8 +88,8 @@ class Operators:
         return LOOPBACK if credentials is None else await self._name(credentials)
 
     async def _name(self, credentials: Password | Token) -> str:
-        name: str = await self._checkers.requestAvatarId(credentials)
-        return name
+        found: Identity = await self._checkers.requestAvatarId(credentials)
+        return found.name
 
     def _credentials(self, shown: Shown) -> Password | Token | None:
         """None: none are needed."""

@@ -75,10 +75,12 @@ def set_password(options: argparse.Namespace) -> str:
         old = parse_users(path, text).get(name.encode())
         adobe = options.adobe or (old is not None and old.adobe is not None)
         llnw = options.llnw or (old is not None and bool(old.llnw))
-        line = _user(name, password, hashed, adobe=adobe, llnw=llnw).line()
-        said.append(
-            f"{path}: {name} is new\n" if old is None else f"{path}: {name} has a new password\n"
-        )
+        same = old is not None and old.hash.matches(password)
+        # another hash would be another password to a server that runs, which ends whoever is there
+        kept = old.hash if old is not None and same else hashed
+        line = _user(name, password, kept, adobe=adobe, llnw=llnw).line()
+        news = "is new" if old is None else "keeps the password" if same else "has a new password"
+        said.append(f"{path}: {name} {news}\n")
         if adobe or llnw:
             ways = " and ".join(["adobe"] * adobe + ["llnw"] * llnw)
             said.append(WEAK.format(name=name, ways=ways))

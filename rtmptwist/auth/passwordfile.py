@@ -29,6 +29,7 @@ from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile, entries, read_text
 from rtmptwist.auth.gate import GUEST
 from rtmptwist.auth.hashing import Hashing
+from rtmptwist.auth.identity import Identity, Keeper
 from rtmptwist.auth.passwords import DEFAULT, USER_LENGTH, BadHash, PasswordHash, normal
 
 REMEMBERED: Final = 4096
@@ -143,8 +144,16 @@ def read_users(path: Path) -> Users:
     return parse_users(path, read_text(path))
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What a login rests on: with another password it is another one."""
+
+    user: bytes
+    hash: PasswordHash
+
+
 @implementer(ICredentialsChecker)
-class PasswordFile:
+class PasswordFile(Keeper):
     """Checks passwords, and answers to challenges, by a file."""
 
     credentialInterfaces = (IUsernamePassword, IUsernameHashedPassword)
@@ -168,17 +177,26 @@ class PasswordFile:
         return found.adobe[0] if found is not None and found.adobe is not None else None
 
     def requestAvatarId(self, credentials: Password | Answer) -> Deferred[Any]:
-        """Cred's: the user's name."""
+        """Cred's: who it is, an `Identity`."""
         return Deferred.fromCoroutine(self._user(credentials))
 
-    async def _user(self, credentials: Password | Answer) -> bytes:
+    def keeps(self, basis: object) -> bool:
+        """Whether the user is there, and has the same password."""
+        if not isinstance(basis, _Line):
+            return False
+        user = self._file.value.get(basis.user)
+        return user is not None and user.hash == basis.hash
+
+    async def _user(self, credentials: Password | Answer) -> Identity:
         user = self._file.value.get(credentials.username)
         if isinstance(credentials, Password):
-            if not await self._matches(user, credentials):
-                raise Wrong(_why(user, "password"))
+            fits = await self._matches(user, credentials)
         else:
-            _check(user, credentials)
-        return credentials.username
+            fits = _answers(user, credentials)
+        if user is None or not fits:
+            what = "password" if isinstance(credentials, Password) else "answer"
+            raise Wrong(f"a wrong {what} for {user.name}" if user is not None else "no such user")
+        return Identity(user.name, _Line(credentials.username, user.hash))
 
     async def _matches(self, user: User | None, credentials: Password) -> bool:
         """Takes as long for those who do not exist."""
@@ -212,12 +230,12 @@ class PasswordFile:
             del self._right[next(iter(self._right))]
 
 
-def _check(user: User | None, answer: Answer) -> None:
+def _answers(user: User | None, answer: Answer) -> bool:
     """
-    By the verifier.
+    Whether it fits the verifier.
 
     Raises:
-        Wrong: it does not fit, or there is none.
+        Wrong: there is none.
     """
     if isinstance(answer, AdobeAnswer):
         option, known = "adobe", user.adobe[1] if user is not None and user.adobe else ""
@@ -228,9 +246,4 @@ def _check(user: User | None, answer: Answer) -> None:
         raise Wrong(
             f"{user.name} has no verifier for this; `rtmptwist passwd --{option}` makes one"
         )
-    if not fits or user is None:
-        raise Wrong(_why(user, "answer"))
-
-
-def _why(user: User | None, what: str) -> str:
-    return f"a wrong {what} for {user.name}" if user is not None else "no such user"
+    return fits

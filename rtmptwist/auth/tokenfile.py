@@ -13,6 +13,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from zope.interface import implementer
 from rtmptwist.auth.credentials import IToken, Token
 from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.files import BadFile, BadLine, SecretFile, entries, read_text
+from rtmptwist.auth.identity import Identity, Keeper
 from rtmptwist.auth.passwordfile import checked_user
 
 Tokens = Mapping[str, str]
@@ -83,8 +85,16 @@ def read_tokens(path: Path) -> Tokens:
     return parse_tokens(path, read_text(path))
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What a login rests on."""
+
+    hash: str
+    name: str
+
+
 @implementer(ICredentialsChecker)
-class TokenFile:
+class TokenFile(Keeper):
     """Checks tokens by a file."""
 
     credentialInterfaces = (IToken,)
@@ -93,6 +103,16 @@ class TokenFile:
         self._file = file
 
     def requestAvatarId(self, credentials: Token) -> Deferred[Any]:
-        """Cred's: the name. A look by hash takes a time that says nothing about the tokens."""
-        name = self._file.value.get(hash_of(credentials.token))
-        return fail(Wrong("no such token")) if name is None else succeed(name)
+        """
+        Cred's: who it is, an `Identity`. A look by hash takes a time that says nothing about the
+        tokens.
+        """
+        digest = hash_of(credentials.token)
+        name = self._file.value.get(digest)
+        if name is None:
+            return fail(Wrong("no such token"))
+        return succeed(Identity(name, _Line(digest, name)))
+
+    def keeps(self, basis: object) -> bool:
+        """Whether the token is there, and still of the same name."""
+        return isinstance(basis, _Line) and self._file.value.get(basis.hash) == basis.name

@@ -156,6 +156,10 @@ class HookedAccount:
             query,
         )
 
+    def objection(self) -> str:
+        """As it is: hooks are asked once."""
+        return self._inner.objection()
+
     def left(self) -> None:
         """The connection has ended."""
         self._inner.left()

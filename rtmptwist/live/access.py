@@ -182,7 +182,7 @@ class Grant:
             tell(usage)
 
     def objection(self) -> str:
-        """Why it holds no more: a key was revoked, a user removed; empty: it does."""
+        """Why it holds no more: a key was revoked or has expired; empty: it does."""
         if not self.doubts:  # of most viewers, and all are asked once a second
             return ""
         return next(filter(None, (doubt() for doubt in self.doubts)), "")
@@ -201,6 +201,12 @@ class Account(Protocol):
 
         Raises:
             Refused: not allowed; the status goes to the peer.
+        """
+
+    def objection(self) -> str:
+        """
+        Why it would not be let in any more: its user was removed; empty: it would. Asked after what
+        decides has changed. May not raise, or take long.
         """
 
     def left(self) -> None:

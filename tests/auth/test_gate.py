@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from rtmptwist.auth.gate import Login, NoLogin, Rules, SiteGate
+from rtmptwist.auth.identity import Identity
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.live.access import Account, Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
@@ -26,8 +27,11 @@ OTHER = Application("other", Settings(), Clock())
 class Alice:
     """`Login`: everybody is Alice."""
 
-    async def user(self, visitor: Visitor) -> str:
-        return "alice"
+    async def user(self, visitor: Visitor) -> Identity:
+        return Identity("alice", "geheim")
+
+    def objection(self, identity: Identity) -> str:
+        return "Alice was removed." if identity.basis == "geheim" else ""
 
 
 class Stage:
@@ -36,14 +40,14 @@ class Stage:
     def __init__(
         self, *publish: Proof, login: Login | None = None, address: str = "192.0.2.1"
     ) -> None:
-        rules = {
+        self.rules = {
             LIVE: Rules(
                 {Action.PUBLISH: publish, Action.PLAY: (Anyone(),)}, login=login or NoLogin()
             ),
             OTHER: Rules({Action.PUBLISH: (Users(),), Action.PLAY: ()}),
         }
         self.visitor = Visitor(address, LIVE)
-        gate = SiteGate(rules)
+        gate = SiteGate(self.rules)
         self.account: Account = result_of(Deferred.fromCoroutine(gate.login(self.visitor)))
 
     def asks(
@@ -111,8 +115,11 @@ def test_a_guest_is_an_address() -> None:
 
 def test_no_user_is_named_as_an_address_is() -> None:
     class Named:
-        async def user(self, visitor: Visitor) -> str:
-            return visitor.address
+        async def user(self, visitor: Visitor) -> Identity:
+            return Identity(visitor.address)
+
+        def objection(self, identity: Identity) -> str:
+            raise AssertionError(identity)
 
     user = result_of(Stage(Anyone(), login=Named()).asks())
     assert user.identity != result_of(Stage(Anyone()).asks()).identity
@@ -158,8 +165,19 @@ def test_the_first_that_knows_wins() -> None:
     result_of(Stage(inside("10.0.0.0/8"), inside("192.0.2.0/24"), Never()).asks())
 
 
+def test_a_login_is_doubted_by_what_its_application_says_now() -> None:
+    stage = Stage(Users(), login=Alice())
+    assert stage.account.objection() == "Alice was removed."
+    stage.rules[LIVE] = Rules(stage.rules[LIVE].proofs)
+    assert stage.account.objection() == "Logins are no longer taken here: connect anew."
+
+
+def test_guests_have_nothing_that_could_be_withdrawn() -> None:
+    assert Stage(Anyone()).account.objection() == ""
+
+
 def test_accounts_show_no_secrets() -> None:
-    stage = Stage(Anyone())
+    stage = Stage(Anyone(), login=Alice())
     stage.account.left()
     request = Request(Action.PUBLISH, stage.visitor, LIVE, "geheim", {"key": "geheim"})
     shown = repr(request) + repr(stage.account) + repr(result_of(stage.asks()))

@@ -156,6 +156,18 @@ def test_connections_of_an_account_wherever_it_comes_from() -> None:
     house.site.client(AS_ALICE)
 
 
+def test_who_is_removed_while_coming_is_not_let_in() -> None:
+    """A hook has been asked meanwhile."""
+    house = House()
+    house.inner.objection = "Alice was removed."
+    assert house.refusal(house.site.connect(AS_ALICE)) == (
+        "NetConnection.Connect.Rejected",
+        "Alice was removed.",
+    )
+    assert house.inner.left == 1
+    assert len(house.gate.places) == 0
+
+
 def test_connections_of_an_address() -> None:
     house = House(connections_per_address=1)
     house.site.client()
@@ -280,6 +292,7 @@ def test_counted_is_the_stream_that_the_grant_names() -> None:
             class Renamed:
                 name = account.name
                 left = account.left
+                objection = account.objection
 
                 async def authorize(self, request: Request) -> Grant:
                     return Grant("public", "me", "me")

@@ -23,6 +23,7 @@ from rtmptwist.auth.checkers import BadChecker, CertificateName, Checker, from_p
 from rtmptwist.auth.errors import Undecided
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.gate import GUEST
+from rtmptwist.auth.identity import Identity
 from rtmptwist.auth.login import Logins, Way
 from rtmptwist.auth.passwordfile import PasswordFile
 from rtmptwist.auth.passwords import adobe_salt
@@ -86,7 +87,7 @@ class Door:
         application: Application = LIVE,
         certificate: str = "",
         url: str = "rtmp://example.org/live",
-    ) -> Deferred[str]:
+    ) -> Deferred[Identity]:
         """Somebody connects."""
         target = parse_connect(app, url)
         said = {"app": app, "tcUrl": url, **properties}
@@ -94,7 +95,7 @@ class Door:
         return Deferred.fromCoroutine(self.logins.user(visitor))
 
     def user(self, app: str = "live", *arguments: Value, **more: Any) -> str:
-        return result_of(self.asks(app, *arguments, **more))
+        return result_of(self.asks(app, *arguments, **more)).name
 
     def refusal(self, app: str = "live", *arguments: Value, **more: Any) -> Refused:
         asking = self.asks(app, *arguments, **more)
@@ -345,7 +346,7 @@ def test_one_answer_on_two_connections(people: Checker) -> None:
     first, second = door.asks(f"live{said}"), door.asks(f"live{said}")
     for waiting in slow.waiting:
         waiting.callback(b"alice")
-    assert result_of(first) == "alice"
+    assert result_of(first).name == "alice"
     error = failure_of(second)
     assert isinstance(error, Refused)
     assert error.reason == "login failed: a challenge was answered twice"
@@ -483,7 +484,7 @@ def test_who_fails_again_and_again_waits(door: Door) -> None:
     )
     assert door.user("live?user=alice&password=geheim", address="192.0.2.2") == "alice"
     door.clock.advance(8)
-    assert [result_of(each) for each in held] == ["alice"] * 8
+    assert [result_of(each).name for each in held] == ["alice"] * 8
 
 
 @pytest.mark.parametrize(

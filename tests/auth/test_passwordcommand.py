@@ -91,6 +91,16 @@ def test_who_could_log_in_from_encoders_can_go_on(passwd: Command, path: Path) -
     assert user.adobe is not None
 
 
+def test_the_same_password_stays_the_same(passwd: Command, path: Path) -> None:
+    """A server that runs would end whoever is there by another one."""
+    passwd("alice")
+    (before,) = read_users(path).values()
+    assert passwd("alice", "--llnw").startswith(f"{path}: alice keeps the password\n")
+    (after,) = read_users(path).values()
+    assert after.hash == before.hash
+    assert after.llnw
+
+
 @pytest.mark.parametrize("typed", ["", "\n", f"{'x' * 513}\n"])
 def test_no_password(passwd: Command, path: Path, typed: str) -> None:
     with pytest.raises(SystemExit, match="expected a password of 1 to 512 bytes"):

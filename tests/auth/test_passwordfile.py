@@ -39,10 +39,14 @@ class Desk:
 
     def asks(self, name: bytes, password: bytes, address: str = "192.0.2.1") -> Deferred[Any]:
         visitor = Visitor(address, VISITOR.application)
-        return self.checker.requestAvatarId(Password(name, password, visitor))
+        return _named(self.checker.requestAvatarId(Password(name, password, visitor)))
 
     def answers(self, answer: Answer) -> Deferred[Any]:
-        return self.checker.requestAvatarId(answer)
+        return _named(self.checker.requestAvatarId(answer))
+
+
+def _named(asking: Deferred[Any]) -> Deferred[Any]:
+    return asking.addCallback(lambda identity: identity.name.encode())
 
 
 @pytest.fixture

@@ -22,8 +22,11 @@ def test_who_has_a_token_is_who_it_names(tmp_path: Path) -> None:
     )
     path.chmod(0o600)
     checker = TokenFile(SecretFile(path, read_tokens))
-    names = [result_of(checker.requestAvatarId(Token(token))) for token in (old, new, other)]
-    assert names == ["alice", "alice", "bob"]
+    people = [result_of(checker.requestAvatarId(Token(token))) for token in (old, new, other)]
+    assert [each.name for each in people] == ["alice", "alice", "bob"]
+    assert all(checker.keeps(each.basis) for each in people)
+    for token in (old, new):
+        assert token not in repr(people)
     for wrong in (new_token(), "", hash_of(old), old.upper(), f"{old}\0", "\ud800"):
         assert isinstance(failure_of(checker.requestAvatarId(Token(wrong))), Wrong)
 

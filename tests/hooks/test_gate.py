@@ -254,6 +254,7 @@ def test_limits_become_narrower() -> None:
             class Member:
                 name = "member"
                 left = account.left
+                objection = account.objection
 
                 async def authorize(self, request: Request) -> Grant:
                     return Grant(request.path, "me", "alice", own)
@@ -271,6 +272,7 @@ def test_limits_become_narrower() -> None:
             class Watched:
                 name = account.name
                 left = account.left
+                objection = account.objection
 
                 async def authorize(self, request: Request) -> Grant:
                     grants.append(await account.authorize(request))

@@ -119,6 +119,7 @@ def test_a_grant_may_name_another_stream() -> None:
             class Renamed:
                 name = "guest"
                 left = account.left
+                objection = account.objection
 
                 async def authorize(self, request: Request) -> Grant:
                     return Grant("public", "me", "guest")

@@ -389,6 +389,9 @@ class Guest:
             doubts=(lambda: "", lambda: gate.doubts.get(request.action, "")),
         )
 
+    def objection(self) -> str:
+        return self._gate.objection
+
     def left(self) -> None:
         self._gate.left += 1
 
@@ -406,6 +409,8 @@ class OpenGate:
         "Of the grants to come."
         self.doubts: dict[str, str] = {}
         "Of all grants, by what they are for."
+        self.objection = ""
+        "To all accounts."
 
     async def login(self, visitor: Visitor) -> Account:
         await self.asked(f"login {visitor.application.name}")
