@@ -13,10 +13,10 @@ from rtmptwist.amf.limits import AmfLimits
 from rtmptwist.amf.values import Value
 from rtmptwist.inspector.media import Payload, describe
 from rtmptwist.inspector.values import Hide, line, plain, printable
-from rtmptwist.live.names import redacted
+from rtmptwist.live.names import redacted, redacted_command
 from rtmptwist.media.packet import Kind
 from rtmptwist.wire import aggregate, control
-from rtmptwist.wire.command import Command, parse
+from rtmptwist.wire.command import NAMED, Command, parse
 from rtmptwist.wire.errors import RemoteProtocolError
 from rtmptwist.wire.limits import Limits
 from rtmptwist.wire.message import Message, MessageType
@@ -27,12 +27,6 @@ _URLS: Final = frozenset({"app", "tcUrl", "tcurl", "swfUrl", "pageUrl", "details
 _PLAIN: Final = frozenset({"flashVer", "objectEncoding", "code", "level", "fmsVer", "type"})
 "Properties that are no secret, whatever they say."
 
-_NAMED: Final = frozenset(
-    {"publish", "play", "releaseStream", "FCPublish", "FCUnpublish", "FCSubscribe"}
-    | {"deleteStream", "getStreamLength"}
-)
-"Commands whose first text is the name of a stream."
-
 _STATUSES: Final = frozenset(
     {"_result", "_error", "onStatus", "onFCPublish", "onFCUnpublish", "onFCSubscribe"}
     | {"onPlayStatus", "onBWDone"}
@@ -42,6 +36,9 @@ _TOLD_NAMES: Final = frozenset({"onFCPublish", "onFCUnpublish", "onFCSubscribe"}
 
 _METADATA: Final = frozenset({"onMetaData", "|RtmpSampleAccess", "@setDataFrame", "onTextData"})
 _QUERY: Final = re.compile(r"\?\S+")
+_TOLD_DATA: Final = frozenset({"onCuePoint", "onCaption", "onCaptionInfo", "onFI", "onXMPData"})
+"Names of data messages that are shown, whose values are not."
+
 _USUAL_KINDS: Final = frozenset({"live", "record", "append"})
 
 
@@ -67,8 +64,8 @@ class Reader:
     """
     Puts messages into words.
 
-    Without `secrets`, names are cut as in the log, queries are left out, and the values of commands
-    that nobody here knows are only counted.
+    Without `secrets`, names are cut as in the log, queries are left out, and commands that nobody
+    here knows are only told apart, and their values counted.
     """
 
     def __init__(self, limits: Limits | None = None, *, secrets: bool = False) -> None:
@@ -110,7 +107,7 @@ class Reader:
             values.pop()
         hide = self._hiding(command)
         shown = [plain(value, hide) for value in values]
-        name = printable(command.name, 64)
+        name = self._called(command.name)
         facts = {
             "name": name,
             "transaction": plain(command.transaction_id, hide),
@@ -131,7 +128,7 @@ class Reader:
         hide = _whole if self._secrets else self._hide if known else _count
         shown = [plain(value, hide) for value in values]
         if name:
-            shown[0] = printable(name, 64)
+            shown[0] = self._called(name)
         words = f"data {shown[0] if name else ''} {line(shown[1:] if name else shown)}"
         return Saying("data", words, {"values": shown})
 
@@ -146,11 +143,16 @@ class Reader:
 
     # ---------------------------------------------------------------- secrets
 
+    def _called(self, name: str) -> str:
+        """What a message calls itself, which may be anything: a stream key in the wrong field."""
+        told = self._secrets or name in _METADATA or name in _TOLD_DATA
+        return printable(name if told else redacted_command(name), 64)
+
     def _hiding(self, command: Command) -> Hide:
         if self._secrets:
             return _whole
         name = command.name
-        if name in _NAMED:
+        if name in NAMED:
             self._learn(command.argument(0))
             return self._hide_name
         if name in _STATUSES:

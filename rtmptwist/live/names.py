@@ -24,6 +24,7 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
+from rtmptwist.wire.command import KNOWN
 from rtmptwist.wire.limits import Limits
 
 _LIMITS: Final = Limits()
@@ -176,6 +177,11 @@ def redacted(text: str, *, key: bool = True) -> str:
         rest = "/".join([*(_hidden(each, _LONG) for each in folders), _hidden(last, _SHORT)])
         path = f"{scheme}{slashes}{host}{slash}{rest}"
     return path + (mark and "?…")
+
+
+def redacted_command(name: str) -> str:
+    """Make the name of a command fit for a log: what may be anything is cut as a stream's name."""
+    return name if name in KNOWN else redacted(name)
 
 
 def _hidden(segment: str, most: int) -> str:

@@ -2,8 +2,8 @@
 The trail of a connection: its last protocol events, in words, for whoever asks why it broke.
 
 Kept as bytes of one line for each event, because every connection has one: an idle viewer's takes
-some 300 bytes, and no work when it is not looked at. Stream keys, queries and the values of other
-commands are never in it.
+some 300 bytes, and no work when it is not looked at. Stream keys, queries, the values of other
+commands, and names of commands that nobody knows, are never in it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rtmptwist.amf.values import Value
-from rtmptwist.live.names import redacted
-from rtmptwist.wire.command import Command
+from rtmptwist.live.names import redacted, redacted_command
+from rtmptwist.wire.command import NAMED, Command
 from rtmptwist.wire.control import (
     Abort,
     SetBufferLength,
@@ -45,20 +45,6 @@ _SHORT: Final = 8
 
 _BEFORE: Final = 6
 "Events that a line of the log repeats."
-
-_NAMED: Final = frozenset(
-    {
-        "publish",
-        "play",
-        "releaseStream",
-        "FCPublish",
-        "FCUnpublish",
-        "FCSubscribe",
-        "deleteStream",
-        "getStreamLength",
-    }
-)
-"Commands whose first argument is the name of a stream, or its number."
 
 _QUERY: Final = re.compile(r"\?\S+")
 
@@ -124,10 +110,9 @@ def _command(event: Command) -> str:
         agent = properties.get("flashVer")
         by = f" by {redacted(agent[:64], key=False)}" if isinstance(agent, str) else ""
         return f"connect {_name(properties.get('app'))}{by}"
-    if name in _NAMED:
+    if name in NAMED:
         return f"{name} {_name(event.argument(0))}"
-    if not name.isalnum():  # as the usual ones are, and 1 µs is saved
-        name = redacted(name[:_WORDS], key=False)
+    name = redacted_command(name)
     count = len(event.arguments)
     return f"{name} with {count} value{'s' if count > 1 else ''}" if count else name
 

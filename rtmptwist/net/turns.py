@@ -17,7 +17,7 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.journal import EventKind
-from rtmptwist.live.names import BadName, parse_connect, redacted, stream_name
+from rtmptwist.live.names import BadName, parse_connect, redacted, redacted_command, stream_name
 from rtmptwist.live.playback import Excerpt, Film
 from rtmptwist.net.playing import Playing
 from rtmptwist.net.publishing import Publishing
@@ -251,7 +251,8 @@ async def seek(connection: ServerConnection, event: Seek) -> None:
 async def call(connection: ServerConnection, event: Call) -> None:
     """Call a method: FFmpeg asks for the length of what it plays."""
     if event.name != "getStreamLength":
-        raise Refused(StatusCode.CALL_FAILED, f"Method not found ({event.name[:64]}).")
+        name = redacted_command(event.name)  # for the trail and the log have these words, too
+        raise Refused(StatusCode.CALL_FAILED, f"Method not found ({name}).")
     connection.session.result(event, await _length(connection, event))
 
 

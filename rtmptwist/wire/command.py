@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.errors import AmfError
@@ -17,6 +18,24 @@ from rtmptwist.amf.limits import AmfLimits
 from rtmptwist.amf.values import Value
 from rtmptwist.wire.errors import RemoteProtocolError
 from rtmptwist.wire.message import Message, MessageType
+
+NAMED: Final = frozenset(
+    {"publish", "play", "releaseStream", "FCPublish", "FCUnpublish", "FCSubscribe"}
+    | {"FCUnsubscribe", "deleteStream", "getStreamLength"}
+)
+"Commands whose first argument is the name of a stream, or its number."
+
+KNOWN: Final = NAMED | frozenset(
+    {"connect", "createStream", "closeStream", "initStream", "play2", "seek"}
+    | {"pause", "pauseRaw", "pauseraw", "receiveAudio", "receiveVideo"}
+    | {"_checkbw", "checkBandwidth", "onBWCheck", "onBWDone"}
+    | {"_result", "_error", "onStatus", "onPlayStatus", "onCuePoint", "close"}
+    | {"onFCPublish", "onFCUnpublish", "onFCSubscribe", "onFCUnsubscribe"}
+)
+"""
+Names that clients and servers of the field call each other by. What else stands in their place is a
+stranger's text, which may be a stream key in the wrong field.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from rtmptwist.amf.values import UNDEFINED, Value
 from rtmptwist.wire import welcome
-from rtmptwist.wire.command import Command, number, text, truth
+from rtmptwist.wire.command import KNOWN, Command, number, text, truth
 from rtmptwist.wire.control import (
     StreamBegin,
     StreamEof,
@@ -216,7 +216,8 @@ class ServerSession(Session):
     def _command(self, command: Command, message: Message) -> None:
         if self.state is State.HANDSHAKEN and command.name != "connect":
             self._remember(command)
-            raise RemoteProtocolError(f"{command.name[:64]!r} before a connect was accepted")
+            name = repr(command.name) if command.name in KNOWN else "an unknown command"
+            raise RemoteProtocolError(f"{name} before a connect was accepted")
         if self._verifying and (self._held or command.name == "play"):
             self._held.append(message)
             return

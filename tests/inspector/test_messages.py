@@ -110,6 +110,23 @@ def test_messages(message: Message, words: str) -> None:
     assert shown(message) == words
 
 
+@pytest.mark.parametrize("known", ["closeStream", "onBWDone", "login"])
+def test_what_a_message_calls_itself_may_be_a_key(known: str) -> None:
+    assert shown(Command(known, 1.0).message()).startswith(f"{known} 1 ")
+    for secret in (KEY, f"{KEY}?token=geheim"):
+        data = Message(MessageType.DATA, 0, 1, amf0.encode(secret, 1.0))
+        for message in (Command(secret, 1.0).message(), data):
+            assert redacted(KEY) in shown(message)
+            assert KEY not in shown(message)
+            assert "geheim" not in shown(message)
+            assert secret in shown(message, secrets=True)
+
+
+@pytest.mark.parametrize("name", ["onMetaData", "@setDataFrame", "onCuePoint", "onCaptionInfo"])
+def test_what_data_is_usually_called_is_told(name: str) -> None:
+    assert shown(Message(MessageType.DATA, 0, 1, amf0.encode(name))).strip() == f"data {name}"
+
+
 def test_names_are_cut_wherever_servers_repeat_them() -> None:
     told = command("onStatus", {"description": f"{KEY} is now published.", "details": KEY})
     for earlier in (command("publish", f"{KEY}?a=b"), told):

@@ -15,6 +15,7 @@ from rtmptwist.live.names import (
     StreamName,
     parse_connect,
     redacted,
+    redacted_command,
     stream_name,
 )
 from rtmptwist.wire.limits import Limits
@@ -458,6 +459,20 @@ LOGS = [
 @pytest.mark.parametrize(("text", "expected"), LOGS)
 def test_redacted(text: str, expected: str) -> None:
     assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("getStreamLength", "getStreamLength"),
+        ("sing", "sing"),
+        ("setUserName", redacted("setUserName")),
+        ("show?key=x", "show?…"),
+        ("x" * 1000, redacted("x" * 1000)),
+    ],
+)
+def test_redacted_commands(name: str, expected: str) -> None:
+    assert redacted_command(name) == expected
 
 
 def test_redacted_without_a_key() -> None:

@@ -15,7 +15,7 @@ from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.control import SetBufferLength, SetChunkSize, UnknownUserControl
 from rtmptwist.wire.message import Message, MessageType
-from rtmptwist.wire.session import Said
+from rtmptwist.wire.session import Said, State
 from rtmptwist.wire.status import Status, StatusCode
 from tests.support.logs import Logs
 from tests.support.memory import serve_in_memory
@@ -44,6 +44,10 @@ def words(*events: Said | str) -> list[str]:
         (Command("deleteStream", 4.0, None, (1.0,)), "< deleteStream 1"),
         (Command("login", 4.0, None, ("anna", "secret")), "< login with 2 values"),
         (Command("login", 4.0, None, ("secret",)), "< login with 1 value"),
+        (Command(KEY, 4.0), f"< {redacted(KEY)}"),
+        (Command(f"{KEY}?token=x", 4.0, None, (1.0,)), f"< {redacted(KEY)}?… with 1 value"),
+        (Command("FCUnsubscribe", 4.0, None, (KEY,)), f"< FCUnsubscribe {redacted(KEY)}"),
+        (Command("receiveAudio", 4.0, None, (True,)), "< receiveAudio with 1 value"),
         (Command("a\nb", 4.0), "< a\N{REPLACEMENT CHARACTER}b"),
         (Status(StatusCode.PUBLISH_START, KEY), "> NetStream.Publish.Start"),
         (
@@ -103,6 +107,27 @@ def test_a_protocol_error_is_told_with_what_came_before(logs: Logs) -> None:
     assert found[2].words == "connect live by FMLE/3.0 (compatible; rtmptwist)"
     assert found[-1].words == "chunk stream 63 begins with type 3 (expected 0 or 1)"
     assert "secret" not in line + str(found)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_key_that_a_client_calls_a_command_is_no_less_a_secret(
+    logs: Logs, connected: bool
+) -> None:
+    """It stands in the wrong field of somebody's program."""
+    site = serve_in_memory()
+    client = site.client()
+    (connection,) = site.connections
+    if not connected:
+        connection.session.state = State.HANDSHAKEN
+    called = Command(KEY, 5.0).message()
+    client.transport.write(encode_full(called, 3, 65536))  # type: ignore[union-attr]
+    site.pump()
+    told = [step.words for step in steps(connection.trail)]
+    last = f"Method not found ({redacted(KEY)})." if connected else "before a connect was accepted"
+    assert last in told[-1]
+    assert redacted(KEY) in told[-2]
+    connection.finish("that is all")
+    assert KEY not in str(told) + str(logs.about(""))
 
 
 def test_media_acknowledgements_and_pings_leave_no_trail() -> None:
