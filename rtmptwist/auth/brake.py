@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from rtmptwist.auth.errors import Busy
-from rtmptwist.live.networks import place
+from rtmptwist.live.fairtable import FairTable
+from rtmptwist.live.networks import holder, place
 
 FREE: Final = 5
 "Failures in a row that cost nothing: people mistype, and encoders try again by themselves."
@@ -45,7 +46,7 @@ CLOSED_FOR: Final = 5.0
 "Seconds for which it may not."
 
 PLACES: Final = 10_000
-"Addresses that are remembered; those go first that were quiet longest."
+"Addresses that are remembered; of those who have most, those go first that were quiet longest."
 
 
 @dataclass(slots=True)
@@ -67,8 +68,8 @@ class Brake:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._records: dict[str, _Record] = {}
-        "By place; who failed last is last."
+        self._records: FairTable[str, _Record] = FairTable(PLACES)
+        "By place."
         self._held = 0
         self._closed: dict[str, float] = {}
         "Places whose connections are not worth a handshake, and until when."
@@ -112,12 +113,10 @@ class Brake:
     def failed(self, address: str) -> None:
         """A login from there was wrong."""
         where, now = place(address), self._clock.seconds()
-        record = self._records.pop(where, None) or _Record()
+        record = self._records.get(where) or _Record()
         record.failures = min(WORST, self._failures(record) + 1)
         record.at = now
-        self._records[where] = record
-        if len(self._records) > PLACES:
-            del self._records[next(iter(self._records))]
+        self._records.put(where, record, holder(address))
 
     async def hold(self, address: str) -> None:
         """

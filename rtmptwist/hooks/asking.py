@@ -78,7 +78,7 @@ class Asking:
             why = f"{self._patience.queue} questions wait for it already"
             return self._instead(question, why)
         if self._memory is not None:
-            self._memory.keep(question.fingerprint(), answer)
+            self._memory.keep(question.fingerprint(), answer, question.client.address)
         return answer
 
     async def _answer(self, question: Question) -> Answer:

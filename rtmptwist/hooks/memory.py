@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
 from rtmptwist.hooks.answer import Answer
+from rtmptwist.live.fairtable import FairTable
+from rtmptwist.live.networks import holder
 
 LARGEST: Final = 10_000
-"Answers: some megabytes. Beyond it the oldest is forgotten."
+"Answers: some megabytes. Beyond it those go first of whoever has asked for most."
 
 
 class Memory:
@@ -19,19 +20,17 @@ class Memory:
     def __init__(self, clock: IReactorTime, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._answers: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
+        self._answers: FairTable[bytes, tuple[float, Answer]] = FairTable(LARGEST)
 
     def __len__(self) -> int:
         return len(self._answers)
 
-    def keep(self, question: bytes, answer: Answer) -> None:
-        """Remember it, as the newest."""
-        self._answers.pop(question, None)
-        self._answers[question] = self._clock.seconds() + self._seconds, answer
-        if len(self._answers) > LARGEST:
-            self._answers.popitem(last=False)
+    def keep(self, question: bytes, answer: Answer, address: str) -> None:
+        """Remember what was said about somebody with this address, as the newest."""
+        until = self._clock.seconds() + self._seconds
+        self._answers.put(question, (until, answer), holder(address))
 
     def find(self, question: bytes) -> Answer | None:
         """What was the last answer, if that is not too long ago."""
-        until, answer = self._answers.get(question, (0.0, None))
+        until, answer = self._answers.get(question) or (0.0, None)
         return answer if self._clock.seconds() < until else None

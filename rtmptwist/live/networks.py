@@ -34,6 +34,18 @@ def place(host: str) -> str:
 
 
 @lru_cache(_KNOWN)
+def holder(host: str) -> str:
+    """
+    Who answers for an address where many count: of IPv6 the network of 48 bits, which one customer
+    can have whole; an IPv4 address stands for itself.
+    """
+    address = _address(host)
+    if not isinstance(address, IPv6Address):
+        return host if address is None else str(address)
+    return f"{IPv6Address(int(address) >> 80 << 80)}/48"
+
+
+@lru_cache(_KNOWN)
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     """Of IPv4 in its own form, whatever it came in; None: it is none."""
     try:

@@ -8,13 +8,14 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from rtmptwist.live.networks import place, within
+from rtmptwist.live.fairtable import FairTable
+from rtmptwist.live.networks import holder, place, within
 
 BURST: Final = 4.0
 "Seconds: after a rest an address may do at once what it may do in so long. A player opens several."
 
 SIZE: Final = 4096
-"Addresses that are remembered, the newest: half a megabyte. Each is forgotten after a short rest."
+"Addresses that are remembered: half a megabyte. Each is forgotten after a short rest."
 
 
 class AddressRate:
@@ -30,8 +31,8 @@ class AddressRate:
         self.per_second = per_second
         self._clock = clock
         self._trusted = trusted
-        self._due: dict[str, float] = {}
-        "When all that an address did would have been done at an even pace; the latest is last."
+        self._due: FairTable[str, float] = FairTable(SIZE)
+        "When all that an address did would have been done at an even pace."
 
     def __len__(self) -> int:
         """Addresses that are remembered."""
@@ -42,16 +43,15 @@ class AddressRate:
         if address == "unix" or within(address, self._trusted):
             return True
         where, now = place(address), self._clock.seconds()
-        due = self._due.pop(where, now)
+        due = self._due.get(where) or now
         # never further ahead than it could have got: the clock may have been set back
         due = min(max(due, now), now + BURST)
         allowed = due - now + 1 / self.per_second <= BURST * (1 + 1e-9)
-        self._due[where] = due + 1 / self.per_second if allowed else due
-        if len(self._due) > SIZE:
-            del self._due[next(iter(self._due))]
+        due += 1 / self.per_second if allowed else 0
+        self._due.put(where, due, holder(address))
         return allowed
 
     def sweep(self) -> None:
         """Once a second: forget who had its rest."""
         now = self._clock.seconds()
-        self._due = {where: due for where, due in self._due.items() if due > now}
+        self._due.retain(lambda due: due > now)

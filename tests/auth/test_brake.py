@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from rtmptwist.auth import brake as module
-from rtmptwist.auth.brake import CLOSED_FOR, FLOOD, HELD_PER_PLACE, LONGEST_DELAY, Brake
+from rtmptwist.auth.brake import CLOSED_FOR, FLOOD, HELD_PER_PLACE, LONGEST_DELAY, PLACES, Brake
 from rtmptwist.auth.errors import Busy
 from tests.support.memory import failure_of, result_of
 
@@ -109,9 +109,20 @@ def test_few_wait_in_all(street: Street, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not street.waits("192.0.2.3").called
 
 
-def test_few_are_remembered(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_guesses_makes_nobody_else_forgotten(street: Street) -> None:
+    street.fails("192.0.2.1", 1000)
+    street.fails("2001:db8:8::1", 1000)
+    for number in range(PLACES + 1):
+        street.fails(f"2001:db8:7:{number:x}::1")
+    assert len(street.brake._records) <= PLACES
+    assert street.delay("192.0.2.1") == LONGEST_DELAY
+    assert street.delay("2001:db8:8::2") > 0
+
+
+def test_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that failed last: an attack is not forgotten while it goes on."""
     monkeypatch.setattr(module, "PLACES", 2)
+    street = Street()
     street.fails("192.0.2.1", 1000)
     street.fails("192.0.2.2", 1000)
     street.fails("192.0.2.1")
