@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rtmptwist.live.access import Grant
-from rtmptwist.live.application import Application
+from rtmptwist.live.errors import Refused
+from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Excerpt
 from rtmptwist.live.subscriber import State, Subscriber
+from rtmptwist.net.permit import Permit
 from rtmptwist.net.rewound import Rewound
 from rtmptwist.net.use import Watching
 from rtmptwist.wire.status import Status, StatusCode
@@ -38,17 +39,11 @@ _WORDS: Final = {
 class Playing(Watching):
     """A client watches a stream."""
 
+    RECORDED = False
     CAME_OF_IT = ", {skips} skips of {skipped} messages"
 
-    def __init__(
-        self,
-        connection: ServerConnection,
-        stream_id: int,
-        application: Application,
-        path: str,
-        grant: Grant,
-    ) -> None:
-        super().__init__(connection, stream_id, application, path, grant)
+    def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
+        super().__init__(connection, stream_id, permit)
         self._subscriber: Subscriber | None = None
         self._back: Rewound | None = None
         "Where it is in the stream's past, if it is there,"
@@ -62,13 +57,30 @@ class Playing(Watching):
         """Whether there is more, or it has not got all yet."""
         return self.application.is_live(self.name) or self.subscriber.owed
 
-    def attach(self, subscriber: Subscriber) -> None:
-        """Begin; media comes from the first `resume` on."""
-        self._subscriber = subscriber
+    def begin(self, permit: Permit, start: float, duration: float) -> None:
+        """
+        Be served, as a `Play` wants it; media comes from the first `resume` on.
+
+        Raises:
+            Refused: there is no such stream, or no room; the permit is given back.
+        """
+        connection = self.connection
+        try:
+            self._subscriber = self.application.subscribe(
+                self.name,
+                RtmpFormat(connection.session.chunk_size, self._stream_id),
+                connection.writer,
+                self,
+                wait=start < 0,
+                duration=max(1, round(duration * 1000)) if duration > 0 else None,
+            )
+        except Refused as refused:
+            permit.refused(refused)
+            raise
 
     @property
     def subscriber(self) -> Subscriber:
-        """What we are served by, from `attach` on."""
+        """What we are served by, from `begin` on."""
         assert self._subscriber is not None
         return self._subscriber
 
@@ -159,6 +171,9 @@ class Playing(Watching):
         if back is not None:
             back.close()
             self._recorded += back.bytes_out
+
+    def conclude(self) -> None:
+        """As `Watching`; what ends by itself tells so itself."""
 
     # ------------------------------------------------------------------ as Use
 

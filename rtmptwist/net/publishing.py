@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtmptwist.live.access import Grant, Usage
-from rtmptwist.live.application import Application
+from rtmptwist.live.access import Usage
 from rtmptwist.live.conduct import Conduct
 from rtmptwist.live.health import Sign, Trouble
 from rtmptwist.live.inlet import Inlet, Phase
 from rtmptwist.live.journal import EventKind
+from rtmptwist.net.permit import Permit
 from rtmptwist.net.use import Use
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.session import State
@@ -30,15 +30,9 @@ class Publishing(Use):
     stands_in = False
 
     def __init__(
-        self,
-        connection: ServerConnection,
-        stream_id: int,
-        application: Application,
-        path: str,
-        grant: Grant,
-        kind: str = "live",
+        self, connection: ServerConnection, stream_id: int, permit: Permit, kind: str
     ) -> None:
-        super().__init__(connection, stream_id, application, path, grant)
+        super().__init__(connection, stream_id, permit)
         self.kind = kind
         "What the client asked for, beside to be live: `record`, `append`."
         self._inlet: Inlet | None = None

@@ -7,17 +7,13 @@ the file before has ended.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError, Deferred
-
-from rtmptwist.live.access import Grant
-from rtmptwist.live.application import Application
-from rtmptwist.live.errors import Refused
+from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.meters import SubscriberMeter
-from rtmptwist.live.playback import Playback
+from rtmptwist.live.playback import Film, Playback
+from rtmptwist.net.permit import Permit
+from rtmptwist.net.playlist import Begin
 from rtmptwist.net.use import Watching
 from rtmptwist.wire.events import Play
 from rtmptwist.wire.status import Status, StatusCode
@@ -25,49 +21,38 @@ from rtmptwist.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
 
-MAX_QUEUED: Final = 100
-"Plays of one message stream that wait for their turn."
-
-LONGEST_NAME: Final = 8192
-"Characters of what one of them plays, query included: nobody looks at it before its turn comes."
-
-Begin = Callable[["Replaying", Play], Coroutine[Any, Any, None]]
-"Begins with what was queued, in place of what has ended. Refusals are raised."
-
 
 class Replaying(Watching):
     """A client watches a file."""
 
+    RECORDED = True
     WHAT = "the file "
     CAME_OF_IT = " of a file"
 
-    def __init__(
-        self,
-        connection: ServerConnection,
-        stream_id: int,
-        application: Application,
-        path: str,
-        grant: Grant,
-        begin: Begin,
-        queue: deque[Play] | None = None,
-    ) -> None:
-        """`queue`: what is to be played after it."""
-        super().__init__(connection, stream_id, application, path, grant)
-        self._begin = begin
-        self._queue = queue
+    def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
+        super().__init__(connection, stream_id, permit)
         self._idle = False
-        "All was sent, and nothing was queued."
+        "All was sent, and nothing follows."
         self._playback: Playback | None = None
-        self._changing: Deferred[None] | None = None
-        "What is queued is about to begin."
 
-    def attach(self, playback: Playback) -> None:
-        """Begin; media comes from the first `resume` on."""
-        self._playback = playback
+    def begin(self, film: Film, start: float, duration: float) -> None:
+        """Be served with a file, as a `Play` wants it; media comes from the first `resume` on."""
+        connection, playbacks = self.connection, self.application.playbacks
+        assert playbacks is not None
+        self._playback = playbacks.play(
+            film,
+            RtmpFormat(connection.session.chunk_size, self._stream_id),
+            connection.writer,
+            self,
+            start=max(0, round(start * 1000)),
+            duration=round(duration * 1000) if duration >= 0 else None,
+        )
+        if connection.buffer:
+            self._playback.buffer(connection.buffer)
 
     @property
     def playback(self) -> Playback:
-        """What we are served by, from `attach` on."""
+        """What we are served by, from `begin` on."""
         assert self._playback is not None
         return self._playback
 
@@ -76,10 +61,20 @@ class Replaying(Watching):
         """What it got so far."""
         return self.playback.meter
 
-    @property
-    def queue(self) -> deque[Play] | None:
-        """What is to be played after it."""
-        return self._queue
+    # -------------------------------------------------------------- its client
+
+    def pause(self) -> None:
+        """Send nothing until `unpause`."""
+        self.playback.pause()
+
+    def unpause(self, time: int) -> None:
+        """Go on where the client stopped."""
+        self.playback.unpause(time)
+
+    def seek(self, time: int) -> None:
+        """The client goes somewhere else in it, perhaps after its end."""
+        self._idle = False
+        self.playback.seek(time)
 
     def resume(self) -> None:
         """The writer is idle."""
@@ -105,11 +100,6 @@ class Replaying(Watching):
         if self._playback is not None:
             self._over(reason)
 
-    def give_way(self) -> None:
-        """What was queued begins in its place."""
-        self._changing = None
-        self._over("the next one begins")
-
     def shut_down(self) -> None:
         """Players end when they are told that there is no more."""
         words = "The server is shutting down."
@@ -119,7 +109,7 @@ class Replaying(Watching):
     # ------------------------------------------------------------------ its end
 
     def finished(self, error: str) -> None:
-        """`live.Viewer`: go on with what is queued, or tell the client that this was all."""
+        """`live.Viewer`: go on with what follows, or tell the client that this was all."""
         if error:
             self.connection.log.warn(
                 "{peer} plays {path}: {error}",
@@ -127,74 +117,20 @@ class Replaying(Watching):
                 path=self.shown,
                 error=error,
             )
-            self._part(Status(StatusCode.PLAY_FAILED, error))
-        elif self._queue:
-            self._next()
-        else:
-            self._idle = True
-            self._complete()
+            self.expel(error)
+        elif not self._go_on():
+            self.conclude()
 
-    def again(self) -> None:
-        """The client goes somewhere else in it, perhaps after its end."""
-        self._idle = False
-
-    def enlist(self, event: Play) -> None:
-        """
-        Play something when this has ended.
-
-        Raises:
-            Refused: too much waits for that, or it cannot be anything that is there.
-        """
-        if len(event.name) > LONGEST_NAME:
-            words = f"A name of {len(event.name)} characters (expected {LONGEST_NAME} at most)."
-            raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, words)
-        if self._queue is None:
-            self._queue = deque()
-        if len(self._queue) >= MAX_QUEUED:
-            raise Refused(StatusCode.PLAY_FAILED, f"{MAX_QUEUED} plays wait for their turn here.")
-        self.connection.session.enlist(event)
-        self._queue.append(event)
+    def enlist(self, event: Play, begin: Begin) -> None:
+        """As `Watching`; it is not too late after the end."""
+        super().enlist(event, begin)
         if self._idle:
             self._idle = False
-            self._next()
+            self._go_on()
 
-    def _next(self) -> None:
-        assert self._queue
-        event = self._queue.popleft()
-        connection = self.connection
-        switch = Status(StatusCode.PLAY_SWITCH, "The next one.", {"details": event.name})
-        connection.session.play_status(self._stream_id, switch)
-        connection.send()
-        changing = Deferred.fromCoroutine(self._change(event))
-        if not changing.called:
-            self._changing = changing
-            changing.addTimeout(connection.care.decision_timeout, connection.clock)
-
-    async def _change(self, event: Play) -> None:
-        connection = self.connection
-        try:
-            await self._begin(self, event)
-        except CancelledError:
-            self._changing = None
-            if self._playback is not None:  # it is still there, and has waited for too long
-                self._part(Status(StatusCode.PLAY_FAILED, "It took too long to decide."))
-        except Refused as refused:
-            connection.log.info(
-                "{peer}: play refused: {code}: {reason}",
-                peer=connection.peer,
-                code=str(refused.status.code),
-                reason=refused.reason,
-            )
-            connection.session.status(self._stream_id, refused.status)
-            connection.send()
-            self.finished("")
-        except Exception:
-            words = "The server failed; its log says why."
-            connection.log.failure("{peer}: play failed", peer=connection.peer)
-            connection.session.status(self._stream_id, Status(StatusCode.PLAY_FAILED, words))
-            connection.finish(words)
-
-    def _complete(self) -> None:
+    def conclude(self) -> None:
+        """It can be sought elsewhere still."""
+        self._idle = True
         connection, playback = self.connection, self.playback
         words = "All was played."
         more = {"duration": playback.position / 1000, "bytes": float(playback.meter.bytes)}
@@ -206,6 +142,3 @@ class Replaying(Watching):
     def _detach(self) -> None:
         self.playback.close()
         self._playback = None
-        changing, self._changing = self._changing, None
-        if changing is not None:
-            changing.cancel()

@@ -11,12 +11,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from rtmptwist.live.access import Grant, Usage
-from rtmptwist.live.application import Application
+from rtmptwist.live.access import Usage
 from rtmptwist.live.conduct import overdue
 from rtmptwist.live.journal import EventKind
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.names import redacted
+from rtmptwist.net.permit import Permit
+from rtmptwist.net.playlist import Begin, Playlist
+from rtmptwist.wire.events import Play
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.status import Status, StatusCode
 
@@ -39,21 +41,13 @@ class Use(ABC):
     BEGINS: ClassVar[EventKind]
     ENDS: ClassVar[EventKind]
 
-    def __init__(
-        self,
-        connection: ServerConnection,
-        stream_id: int,
-        application: Application,
-        path: str,
-        grant: Grant,
-    ) -> None:
-        """`path`: with application and virtual host."""
+    def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
         self.connection = connection
-        self.application = application
+        self.application = permit.application
         self.since = connection.clock.seconds()
         self._stream_id = stream_id
-        self._path = path
-        self._grant = grant
+        self._path = permit.path
+        self._grant = permit.grant
 
     @property
     def account(self) -> str:
@@ -172,10 +166,24 @@ class Watching(Use):
     BEGINS = EventKind.PLAY
     ENDS = EventKind.STOP
 
+    RECORDED: ClassVar[bool]
+    "Whether it is a file."
+
+    _playlist: Playlist | None = None
+    "What follows, if anything was ever queued."
+
     @property
     @abstractmethod
     def meter(self) -> SubscriberMeter:
         """What it got so far."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Send nothing until `unpause`."""
+
+    @abstractmethod
+    def unpause(self, time: int) -> None:
+        """Go on; the client stopped at that time (ms)."""
 
     @abstractmethod
     def resume(self) -> None:
@@ -188,6 +196,35 @@ class Watching(Use):
     @abstractmethod
     def buffer(self, milliseconds: int) -> None:
         """The client keeps so much."""
+
+    # -------------------------------------------------------------- what follows
+
+    def enlist(self, event: Play, begin: Begin) -> None:
+        """
+        Play something when this has ended, by `begin`.
+
+        Raises:
+            Refused: as `Playlist.add`.
+        """
+        if self._playlist is None:
+            self._playlist = Playlist(self, begin)
+        self._playlist.add(event)
+
+    def give_way(self, other: Watching) -> None:
+        """What was queued begins in its place."""
+        playlist, self._playlist = self._playlist, None
+        assert playlist is not None
+        playlist.on(other)
+        other._playlist = playlist
+        self._over("the next one begins")
+
+    @abstractmethod
+    def conclude(self) -> None:
+        """It has ended, and nothing follows: tell the client."""
+
+    def _go_on(self) -> bool:
+        """Whether something follows, which then begins."""
+        return self._playlist is not None and self._playlist.next()
 
     # ---------------------------------------------------------------- as Use
 
@@ -207,6 +244,12 @@ class Watching(Use):
     def expel(self, reason: str) -> None:
         """Tell the client and let it go."""
         self._part(Status(StatusCode.PLAY_FAILED, reason))
+
+    def _over(self, reason: str) -> None:
+        playlist, self._playlist = self._playlist, None
+        super()._over(reason)
+        if playlist is not None:
+            playlist.close()
 
     def _usage(self, reason: str, seconds: float) -> Usage:
         meter = self.meter
