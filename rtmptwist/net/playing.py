@@ -42,6 +42,9 @@ class Playing(Watching):
     RECORDED = False
     CAME_OF_IT = ", {skips} skips of {skipped} messages"
 
+    _ended: EndReason | None = None
+    "Why there is nothing more to come, or nothing for now."
+
     def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
         super().__init__(connection, stream_id, permit)
         self._subscriber: Subscriber | None = None
@@ -172,9 +175,6 @@ class Playing(Watching):
             back.close()
             self._recorded += back.bytes_out
 
-    def conclude(self) -> None:
-        """As `Watching`; what ends by itself tells so itself."""
-
     # ------------------------------------------------------------------ as Use
 
     def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
@@ -184,28 +184,52 @@ class Playing(Watching):
 
     def shut_down(self) -> None:
         """Players end when they are told that the stream is over."""
+        self.subscriber.close()
         self.ended(EndReason.CLOSED)
+
+    # ----------------------------------------------------------------- its stream
 
     def published(self) -> None:
         """`live.Player`: the publisher is there, or there again."""
+        self._ended, self._idle = None, False
         if self._back is not None:
             self._owed = None
             return
         self._tell(Status(StatusCode.PLAY_PUBLISH_NOTIFY, "The publisher is there."))
 
     def unpublished(self) -> None:
-        """`live.Player`: the publisher left for good; the viewer may wait for the next one."""
+        """
+        `live.Player`: the publisher left for good; the viewer waits for the next one, unless
+        something else follows.
+        """
         if self._back is not None:
             self._owed = self.unpublished
             return
-        self._tell_end(Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left."))
-        self.connection.send()
+        self._ended = EndReason.UNPUBLISHED
+        self._finish()
 
     def ended(self, reason: EndReason) -> None:
         """`live.Player`: there is nothing more to come."""
         if self._back is not None and reason in (EndReason.UNPUBLISHED, EndReason.NOT_FOUND):
             self._owed = partial(self.ended, reason)
             return
+        self._ended = reason
+        if reason in (EndReason.STALLED, EndReason.CLOSED):
+            self.conclude()
+        else:
+            self._finish()
+
+    def conclude(self) -> None:
+        """Nothing follows: wait for the next publisher, or leave."""
+        if self.subscriber.state is State.CLOSED:
+            assert self._ended is not None
+            self._leave(self._ended)
+        elif self._ended is not None:  # else it is live again
+            self._idle = True
+            self._tell_end(Status(StatusCode.PLAY_UNPUBLISH_NOTIFY, "The publisher has left."))
+            self.connection.send()
+
+    def _leave(self, reason: EndReason) -> None:
         connection = self.connection
         status = _WORDS[reason]
         if reason is EndReason.DURATION:

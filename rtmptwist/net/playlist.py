@@ -56,7 +56,9 @@ class Playlist:
         self._queue.append(event)
 
     def next(self) -> bool:
-        """Go on with the next one; False: there is none."""
+        """Go on with the next one, or be about to; False: there is none."""
+        if self._changing is not None:  # what was on may end twice before it is replaced
+            return True
         if not self._queue:
             return False
         event = self._queue.popleft()

@@ -13,9 +13,7 @@ from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Film, Playback
 from rtmptwist.net.permit import Permit
-from rtmptwist.net.playlist import Begin
 from rtmptwist.net.use import Watching
-from rtmptwist.wire.events import Play
 from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ class Replaying(Watching):
 
     def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
         super().__init__(connection, stream_id, permit)
-        self._idle = False
-        "All was sent, and nothing follows."
         self._playback: Playback | None = None
 
     def begin(self, film: Film, start: float, duration: float) -> None:
@@ -118,15 +114,8 @@ class Replaying(Watching):
                 error=error,
             )
             self.expel(error)
-        elif not self._go_on():
-            self.conclude()
-
-    def enlist(self, event: Play, begin: Begin) -> None:
-        """As `Watching`; it is not too late after the end."""
-        super().enlist(event, begin)
-        if self._idle:
-            self._idle = False
-            self._go_on()
+        else:
+            self._finish()
 
     def conclude(self) -> None:
         """It can be sought elsewhere still."""

@@ -94,9 +94,9 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
 
 
 async def play(connection: ServerConnection, event: Play) -> None:
-    """Watch a stream or a file, if the account may; a file perhaps after others."""
+    """Watch a stream or a file, if the account may, perhaps after others."""
     before = connection.streams.get(event.stream_id)
-    if isinstance(before, Replaying) and not event.reset:
+    if isinstance(before, Watching) and not event.reset:
         before.enlist(event, _play_next)
         return
     permit, film = await to_play(connection, event, connection.ask)

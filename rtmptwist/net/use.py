@@ -172,6 +172,9 @@ class Watching(Use):
     _playlist: Playlist | None = None
     "What follows, if anything was ever queued."
 
+    _idle = False
+    "It has ended, nothing followed, and it is still there."
+
     @property
     @abstractmethod
     def meter(self) -> SubscriberMeter:
@@ -201,7 +204,7 @@ class Watching(Use):
 
     def enlist(self, event: Play, begin: Begin) -> None:
         """
-        Play something when this has ended, by `begin`.
+        Play something when this has ended, by `begin`; at once, if it has.
 
         Raises:
             Refused: as `Playlist.add`.
@@ -209,6 +212,9 @@ class Watching(Use):
         if self._playlist is None:
             self._playlist = Playlist(self, begin)
         self._playlist.add(event)
+        if self._idle:
+            self._idle = False
+            self._finish()
 
     def give_way(self, other: Watching) -> None:
         """What was queued begins in its place."""
@@ -222,9 +228,10 @@ class Watching(Use):
     def conclude(self) -> None:
         """It has ended, and nothing follows: tell the client."""
 
-    def _go_on(self) -> bool:
-        """Whether something follows, which then begins."""
-        return self._playlist is not None and self._playlist.next()
+    def _finish(self) -> None:
+        """It has ended: go on with what follows."""
+        if self._playlist is None or not self._playlist.next():
+            self.conclude()
 
     # ---------------------------------------------------------------- as Use
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,11 @@ from rtmptwist.config.schema import App
 from rtmptwist.media.flv import AUDIO, VIDEO
 from rtmptwist.media.flvhead import metadata_of
 from rtmptwist.net.census import measure
-from rtmptwist.vod.folderfilms import FolderFilms
-from rtmptwist.vod.library import Library
-from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.wire.message import MessageType
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops, key
-from tests.support.disks import StillDisk
 from tests.support.guests import Guest, Host, eventually, live, refused, serving
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
-from tests.support.memory import serve_in_memory
 from tests.support.reactor import reactor_test
 
 FILE = HEAD + META + AAC + AVC + gops(8)
@@ -279,70 +273,6 @@ async def test_sound_or_pictures_may_be_left_out_and_taken_back(folder: Path) ->
         assert AAC[11:-4] in viewer.payloads
 
 
-@reactor_test
-async def test_several_in_a_row(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        viewer = await watch(host)
-        await viewer.settle()
-        session = viewer.connection.session
-        for name, start, duration in (
-            ("below/two", -2.0, -1.0),
-            ("no", 0.0, -1.0),
-            ("show", 6.0, 1.0),
-        ):
-            session.play(viewer.stream.stream_id, name, start, duration, reset=False)
-        viewer.connection.send()
-        await viewer.until_told("Play.StreamNotFound")
-        heard = await whole(viewer)
-        assert [time for _, time, _ in heard] == [
-            *(0, 0, *film()),
-            *(0, *film(0, 2000)),
-            *(0, 0, *film(0, 1000)),
-        ]
-        assert status_of(viewer) == ["Switch", "Switch", "Switch", "Complete"]
-        # one more after the end begins at once
-        session.play(viewer.stream.stream_id, "below/two", reset=False)
-        viewer.messages.clear()
-        assert len(await whole(viewer)) == len(film(0, 2000)) + 1
-        # and one that is not queued drops all that was
-        for _ in range(3):
-            session.play(viewer.stream.stream_id, "show", reset=False)
-        session.play(viewer.stream.stream_id, "below/two", 1.0)
-        viewer.connection.send()
-        await viewer.until_told("Play.Reset")
-        viewer.messages.clear()
-        assert [time for _, time, _ in await whole(viewer)][1:] == film(0, 1000)
-        assert host.application().film_viewers == 1
-
-
-@reactor_test
-async def test_what_is_live_may_follow_a_file(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        publisher = await host.publish("now")
-        await publisher.feed(*headers(), *gop(0))
-        viewer = await watch(host, "below/two")
-        viewer.connection.session.play(viewer.stream.stream_id, "now", reset=False)
-        await viewer.until(lambda: len(viewer.media) >= len(film(0, 2000)) + 1 + 4)
-        assert host.stream("now").audience.subscribers
-        await publisher.leave()
-
-
-@reactor_test
-async def test_a_queue_has_an_end(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        viewer = await watch(host, ahead=500)
-        for _ in range(101):
-            viewer.connection.session.play(viewer.stream.stream_id, "show", reset=False)
-        viewer.connection.send()
-        info = await viewer.until_told("Play.Failed")
-        assert info["description"] == "100 plays wait for their turn here."
-        viewer.connection.session.play(viewer.stream.stream_id, "x" * 9000, reset=False)
-        viewer.connection.send()
-        info = await viewer.until_told("Play.StreamNotFound")
-        assert info["description"] == "A name of 9000 characters (expected 8192 at most)."
-        await viewer.leave()
-
-
 class Slow:
     """Files that take their time to be opened."""
 
@@ -361,17 +291,6 @@ class Slow:
         gate: Deferred[None] = Deferred()
         self.opened.append(gate)
         return gate.addCallback(lambda _: self.films.open(*name))
-
-
-async def queue(host: Host, viewer: Guest) -> Slow:
-    """Let a viewer wait for what it has queued."""
-    application = host.application()
-    slow = Slow(application.films)
-    application.films = slow
-    viewer.connection.session.play(viewer.stream.stream_id, "below/two", reset=False)
-    viewer.connection.send()
-    await viewer.until(lambda: "Switch" in status_of(viewer))
-    return slow
 
 
 @reactor_test
@@ -404,74 +323,6 @@ async def test_a_reload_may_take_all_files_away_while_one_is_opened(folder: Path
         await playing
         await guest.until(lambda: guest.media)
         assert application.film_viewers == 1
-
-
-@reactor_test
-async def test_who_leaves_before_the_next_one_begins(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        viewer = await watch(host)
-        await whole(viewer)
-        slow = await queue(host, viewer)
-        await viewer.leave()
-        await eventually(lambda: not host.connections)
-        assert host.application().film_viewers == 0
-        slow.opened[0].callback(None)
-
-
-@reactor_test
-async def test_what_is_played_instead_of_what_was_queued(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        viewer = await watch(host)
-        await whole(viewer)
-        slow = await queue(host, viewer)
-        application = host.application()
-        application.films = slow.films
-        viewer.messages.clear()
-        await viewer.stream.play("show")
-        assert len(await whole(viewer)) == len(film()) + 2
-        assert application.film_viewers == 1
-
-
-@reactor_test
-async def test_what_is_queued_may_take_too_long(folder: Path) -> None:
-    async with serving(vod(folder)) as host:
-        viewer = await watch(host)
-        await whole(viewer)
-        (connection,) = host.connections
-        connection.care = replace(connection.care, decision_timeout=0.2)
-        await queue(host, viewer)
-        info = await viewer.until_told("Play.Failed")
-        assert info["description"] == "It took too long to decide."
-        assert host.application().film_viewers == 0
-
-
-def test_a_bug_with_what_is_queued(folder: Path, logs: Logs) -> None:
-    site = serve_in_memory()
-    disk = StillDisk(site.clock)
-    library = Library(site.clock, disk, 1 << 20)
-    films = FolderFilms(library)
-    films.serve(folder, public=True)
-    playbacks = FilePlaybacks(library.pacer)
-    playbacks.send_ahead(60.0)
-    site.application.films, site.application.playbacks = films, playbacks
-    viewer = site.stream()
-    viewer.keep(60_000)
-    playing = viewer.play("show")
-    for _ in range(3):
-        site.pump()
-        disk.pump()
-    site.result(playing)
-    slow = Slow(films)
-    slow.fail = ZeroDivisionError("a bug")
-    site.application.films = slow
-    viewer.connection.session.play(viewer.stream_id, "show", reset=False)
-    viewer.connection.send()
-    site.pump()
-    disk.pump()
-    site.pump()
-    assert viewer.connection.closed
-    (bug,) = logs.forgive()
-    assert isinstance(bug, ZeroDivisionError)
 
 
 @reactor_test
