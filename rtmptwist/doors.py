@@ -33,7 +33,8 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tlstransport import TlsFactory
 from rtmptwist.net.tunnel import TunnelLimits
 from rtmptwist.net.tunnels import Tunnels
-from rtmptwist.web import api, health, metrics, rtmpt, status
+from rtmptwist.web import health, metrics, rtmpt, status
+from rtmptwist.web.api import resource as api
 from rtmptwist.web.house import House
 from rtmptwist.web.site import Mount
 from rtmptwist.web.site import Site as WebSite

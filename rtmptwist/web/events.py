@@ -32,9 +32,9 @@ from rtmptwist.live.journal import Event, EventKind
 from rtmptwist.net.listen import host_of
 from rtmptwist.web.admission import watched
 from rtmptwist.web.answers import Problem, header, headers
+from rtmptwist.web.api.figures import when
 from rtmptwist.web.parameters import Parameter
 from rtmptwist.web.statistics import StatisticsView, statistics
-from rtmptwist.web.views import when
 
 if TYPE_CHECKING:
     from rtmptwist.web.house import House

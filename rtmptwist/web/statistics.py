@@ -56,9 +56,10 @@ from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.details import Details
 from rtmptwist.media.packet import Kind
 from rtmptwist.net.publishing import Publishing
+from rtmptwist.web.api.figures import when
+from rtmptwist.web.api.streams import WarningView, warning_views
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
-from rtmptwist.web.views import WarningView, warning_views, when
 
 STREAMS: Final = 100
 "In one event: more than fit on a screen, in 50 KB and 10 ms of work."

@@ -11,8 +11,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
-from rtmptwist.web.api import PREFIX, ROUTES
-from rtmptwist.web.openapi import ENDLESS, document
+from rtmptwist.web.api.openapi import ENDLESS, document
+from rtmptwist.web.api.resource import PREFIX, ROUTES
 from tests.interop.test_operation import ADMIN, forever
 from tests.support.programs import LISTENER, PATIENCE, Site, programs, serve
 

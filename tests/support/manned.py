@@ -9,10 +9,18 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
+from rtmptwist.media.flv import SCRIPT
+from rtmptwist.wire.message import Message, MessageType
+from tests.media.samples import tags
+from tests.support.memory import Spectator
 from tests.support.web import Answer, Wire, request
 from tests.test_service import House
 
 HERE = IPv4Address("TCP", "127.0.0.1", 50_000)
+STRANGER = IPv4Address("TCP", "192.0.2.9", 1)
+JSON = "Content-Type: application/json"
+MEANT = "X-Requested-With: test"
+
 FILE = """
 [server]
 state = {0}/state
@@ -72,11 +80,31 @@ class Manned(House):
     def ask(self, method: str, path: str, value: Any = None, *lines: str) -> Any:
         """A JSON request of an operator: status and what is answered."""
         body = json.dumps(value).encode() if value is not None else b""
-        more = ("Content-Type: application/json", "X-Requested-With: test", *lines)
+        more = (JSON, MEANT, *lines)
         answer = self.get(f"/api/v1/{path}", *more, method=method, body=body)
         return answer.status, json.loads(answer.body) if answer.body else None
+
+    def only(self, path: str) -> Any:
+        """The one item of a list."""
+        status, page = self.ask("GET", path)
+        assert status == 200, page
+        (item,) = page["items"]
+        assert page["total"] == 1
+        return item
 
     def close(self) -> None:
         self.stop()
         self.pass_time(5)
         assert self.reactor.calls == []
+
+
+def watched(manned: Manned) -> tuple[Any, Spectator]:
+    """A publisher of a real stream and a viewer."""
+    publisher = manned.site.publish()
+    viewer = manned.site.play()
+    for tag in tags("h264-b-aac"):
+        if tag.type != SCRIPT:
+            publisher.send(Message(MessageType(tag.type), tag.timestamp, 1, tag.payload))
+    manned.site.pump()
+    manned.pass_time(1)
+    return publisher, viewer

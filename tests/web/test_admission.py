@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -16,7 +17,7 @@ from rtmptwist.auth.tokenfile import hash_of, new_token
 from rtmptwist.web.admission import AGAIN, PATIENCE, watched
 from tests.support.eventstreams import Listener
 from tests.support.logs import Logs
-from tests.support.manned import Manned
+from tests.support.manned import STRANGER, Manned
 from tests.support.memory import result_of
 from tests.support.screens import Screen, on_air
 from tests.support.web import request
@@ -234,3 +235,126 @@ def test_who_leaves_while_it_is_asked(watch: Watch) -> None:
     watch.leave()
     assert asked.called
     assert watch.seconds(100) == 0
+
+
+# ------------------------------------------------------------------ who is let in
+
+
+@pytest.fixture
+def manned(tmp_path: Path, logs: Logs) -> Iterator[Manned]:
+    house = Manned(tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.mark.parametrize("host", ["..", "x" * 300, "é" * 100, "xn--é", ":", "[::1", "a:b:c"])
+def test_hosts_that_are_none(manned: Manned, host: str) -> None:
+    assert manned.get("/api/v1/server", host=host).status == 401
+    assert manned.get("/healthz", host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        ("/api/v1/server", b"Authorization", 401),
+        ("/api/v1/server", b"Host", 401),
+        ("/api/v1/events", b"Last-Event-ID", 400),
+        ("/metrics", b"Authorization", 401),
+        ("/metrics", b"Accept", 200),
+    ],
+)
+def test_headers_that_are_no_text(manned: Manned, path: str, name: bytes, status: int) -> None:
+    """Strangers send them: that is no error of ours, and no matter for the log."""
+    wire = manned.wire()
+    said = request(path, b"", "X: ?", method="GET")
+    if name == b"Host":
+        said = said.replace(b"\r\nHost: example.org", b"")
+    said = said.replace(b"example.org", b"localhost").replace(b"X: ?", name + b": \xff\xfe")
+    wire.say(said)
+    manned.reactor.advance(0)
+    assert int(wire.raw().split()[1]) == status
+    wire.lose()
+
+
+def test_only_for_those_on_this_machine(manned: Manned) -> None:
+    assert manned.get("/api/v1/server").status == 200
+    for answer in (
+        manned.get("/api/v1/server", peer=STRANGER),
+        manned.get("/api/v1/server", host="rebound.example"),
+        manned.get("/api/v1/server", "X-Forwarded-For: 192.0.2.1"),
+        manned.get("/api/v1/server", "Authorization: Bearer guess"),
+        manned.get("/api/v1/server", "Authorization: a", "Authorization: b"),
+    ):
+        if answer.status == 200:
+            continue
+        assert answer.status == 401
+        assert "WWW-Authenticate" in answer.headers
+    for host in ("localhost", "127.0.0.1", "[::1]", "[::1]:8080"):
+        assert manned.get("/api/v1/server", host=host).status == 200
+
+
+def test_a_local_socket_is_on_this_machine(manned: Manned) -> None:
+    """Who may open it, its mode says."""
+    assert manned.get("/api/v1/server", peer=UNIXAddress(None)).status == 200
+
+
+LOGINS = """
+[server]
+state = {0}/state
+
+[listener main]
+endpoint = tcp:1935:interface=127.0.0.1
+
+[listener admin]
+endpoint = tcp:8080
+serve = http
+api = memory:anna:secret
+
+[app live]
+publish = anyone
+"""
+
+
+def test_by_login(tmp_path: Path, logs: Logs) -> None:
+    house = Manned(tmp_path, LOGINS)
+    login = "Authorization: Basic YW5uYTpzZWNyZXQ="
+    assert house.get("/api/v1/server").status == 401
+    assert house.get("/api/v1/server", login, peer=STRANGER).status == 200
+    wrong = house.get("/api/v1/server", "Authorization: Basic YW5uYTp4", peer=STRANGER)
+    assert wrong.status == 401
+    assert wrong.headers["WWW-Authenticate"].startswith("Basic")
+    house.site.client()
+    assert house.ask("POST", "connections/1/kick", {}, login) == (204, None)
+    assert len(logs.about("operator anna kicks #1")) == 1
+    assert logs.about("secret") == []
+    house.close()
+
+
+def test_too_many_guesses_have_to_wait(tmp_path: Path, logs: Logs) -> None:
+    house = Manned(tmp_path, LOGINS)
+    wires = []
+    for _ in range(20):
+        wire = house.wire(peer=STRANGER)
+        wire.say(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YW5uYTp4\r\n\r\n")
+        wires.append(wire)
+    answers = [wire.raw() for wire in wires]
+    assert answers[0].startswith(b"HTTP/1.1 401 ")
+    assert b"" in answers  # some wait
+    assert answers[-1].startswith(b"HTTP/1.1 503 ")
+    for wire in wires:
+        wire.lose()
+    house.close()
+
+
+def test_who_leaves_while_waiting_is_forgotten(tmp_path: Path, logs: Logs) -> None:
+    house = Manned(tmp_path, LOGINS)
+    wrong = "Authorization: Basic YW5uYTp4"
+    for _ in range(6):
+        house.get("/api/v1/server", wrong, peer=STRANGER)
+    wire = house.wire(peer=STRANGER)
+    wire.say(f"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n{wrong}\r\n\r\n".encode())
+    assert wire.raw() == b""
+    wire.lose()
+    house.pass_time(10)
+    assert wire.raw() == b""
+    house.close()

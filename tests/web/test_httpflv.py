@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from twisted.internet.address import IPv4Address
 
+from rtmptwist.web.api.openapi import ENDLESS
 from rtmptwist.web.httpflv import MOST
-from rtmptwist.web.openapi import ENDLESS
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
 from tests.support.manned import Manned
 from tests.support.screens import Screen, on_air
 from tests.support.web import request
-from tests.web.test_openapi import DOCUMENT
+from tests.web.api.test_openapi import DOCUMENT
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 from rtmptwist import __version__
+from rtmptwist.web.api.route import Route
 from rtmptwist.web.parameters import Parameter
-
-if TYPE_CHECKING:
-    from rtmptwist.web.api import Route
 
 ENDLESS: Final = "endless"
 "The tag of what goes on until the client leaves."

@@ -1,12 +1,12 @@
-"""What operators may have recorded: where and how, the application's outlets say."""
+"""Recordings of streams, and what operators may have recorded: where and how, outlets say."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypedDict
 
 from rtmptwist.live.application import Application
-from rtmptwist.live.recordings import CannotRecord, StreamRecorder
+from rtmptwist.live.recordings import CannotRecord, RecorderMeter, RecordingMeter, StreamRecorder
 from rtmptwist.web.answers import Problem
 from rtmptwist.web.parameters import Parameter
 
@@ -17,6 +17,33 @@ QUERY: Final = {
         most=2000,
     )
 }
+
+
+class RecordingView(TypedDict):
+    """
+    A stream on its way to files: `outlet`, by which of them; `path`, `seconds` and `bytes` of the
+    present one.
+    """
+
+    outlet: str
+    state: str
+    path: str | None
+    part: int
+    seconds: float
+    bytes: int
+    waiting_bytes: int
+    error: str | None
+
+
+class RecorderView(TypedDict):
+    """An outlet that records: what it did since the start."""
+
+    outlet: str
+    recordings: int
+    files: int
+    bytes: int
+    failures: int
+    removed: int
 
 
 def start(application: Application, name: str, outlet: str | None) -> None:
@@ -64,3 +91,27 @@ def _chosen(application: Application, outlet: str | None) -> list[StreamRecorder
             f"The application {application.name} has no such outlet that records.",
         )
     return chosen
+
+
+def recorder_view(meter: RecorderMeter) -> RecorderView:
+    return {
+        "outlet": meter.description,
+        "recordings": len(meter.recordings),
+        "files": meter.counts.files,
+        "bytes": meter.counts.size,
+        "failures": meter.counts.failures,
+        "removed": meter.counts.removed,
+    }
+
+
+def recording_view(meter: RecordingMeter) -> RecordingView:
+    return {
+        "outlet": meter.outlet,
+        "state": meter.state,
+        "path": meter.path or None,
+        "part": meter.part,
+        "seconds": meter.seconds,
+        "bytes": meter.size,
+        "waiting_bytes": meter.waiting,
+        "error": meter.error or None,
+    }

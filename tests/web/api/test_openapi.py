@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from rtmptwist.live.journal import EventKind
-from rtmptwist.web.api import PREFIX, ROUTES
-from rtmptwist.web.openapi import ENDLESS, document
+from rtmptwist.web.api.openapi import ENDLESS, document
+from rtmptwist.web.api.resource import PREFIX, ROUTES
 
 DOCUMENT = document(ROUTES, PREFIX)
 
