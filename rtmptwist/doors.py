@@ -22,6 +22,7 @@ from twisted.internet.protocol import Factory
 from rtmptwist.auth.operators import Desk
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
+from rtmptwist.config.whereabouts import named
 from rtmptwist.live.access import Gate
 from rtmptwist.net.beat import Beat
 from rtmptwist.net.certificate import CertificateError, pem_certificates
@@ -205,7 +206,7 @@ class Doors:
             source = SelfMade(self._config.server.state, names, time.time)
         else:
             source = _source(path, section.key)
-        return Certificates(source, time.time)
+        return Certificates(source, time.time, partial(named, self._config))
 
     def _web(
         self, section: schema.Listener, tunnelled: Mapping[Speech, Maker], inside: str, pages: bool

@@ -188,7 +188,7 @@ class Reload:
 
 def differences(old: Config, new: Config) -> list[str]:
     """What has changed, for operators: sections and their keys."""
-    before, after = _sections(old), _sections(new)
+    before, after = old.sections(), new.sections()
     lines = []
     for name in [*after, *(name for name in before if name not in after)]:
         if name not in before:
@@ -207,15 +207,3 @@ def _changed(old: Any, new: Any) -> list[str]:
         for key in keys
         if getattr(old, key) != getattr(new, key)
     ]
-
-
-def _sections(config: Config) -> dict[str, Any]:
-    """By their names as in the file."""
-    found: dict[str, Any] = {"server": config.server, "limits": config.limits}
-    found |= {f"listener {section.name}": section for section in config.listeners}
-    for host in config.vhosts:
-        prefix = f"vhost {host.name} / " if host.name else ""
-        if host.name:
-            found[f"vhost {host.name}"] = host
-        found |= {f"{prefix}app {app.name}": app for app in host.apps.values()}
-    return found | {f"hook {hook.name}": hook for hook in config.hooks}

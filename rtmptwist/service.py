@@ -88,7 +88,7 @@ def make_service(config: Config, reactor: Any) -> Server:
         Keeping(site.bans, reactor),
         renewal(site.tls, reactor),
         *site.services,
-        watching(site.files, reactor),
+        watching(site.files, reactor, named=site.named),
     ]
     for child in (*children, *listeners, Welcome(site, listeners)):
         child.setServiceParent(parent)

@@ -37,6 +37,7 @@ from rtmptwist.auth.limits import AppLimits, LimitedGate
 from rtmptwist.auth.operators import Desk, Operators
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
+from rtmptwist.config.whereabouts import named, placed
 from rtmptwist.disk.threads import Disk
 from rtmptwist.doors import Doors, Entrance, check_listener
 from rtmptwist.hooks.assembly import check_hooks, make_hooks
@@ -97,7 +98,7 @@ def check(config: Config) -> None:
         check_listener(section, problems)
     check_hooks(config.hooks, _folder(config), problems)
     if problems:
-        raise SiteError("\n".join(map(config.placed, problems)))
+        raise SiteError("\n".join(placed(config, problem) for problem in problems))
 
 
 def endpoints(config: Config) -> dict[str, schema.Listener]:
@@ -322,7 +323,7 @@ class Site:
             before=self._doors,
         )
         if problems:
-            raise SiteError("\n".join(map(config.placed, problems)))
+            raise SiteError("\n".join(placed(config, problem) for problem in problems))
         return Plan(
             config, hosts, settings, swfs, rules, hooks, secrets, plugged, operators, desks, doors
         )
@@ -482,6 +483,10 @@ class Site:
             self.ready = False
             self.log.info("{why}: the server stops", why=why)
             self.reactor.stop()
+
+    def named(self, path: Path) -> str:
+        """Where the present configuration names a file, for the log."""
+        return named(self.config, path)
 
     def _doubt(self) -> None:
         self.doubtful = True

@@ -36,8 +36,8 @@ def refusal(folder: Path, **keys: object) -> str:
     with pytest.raises(SiteError) as caught:
         checked(folder, **keys)
     place, _, words = str(caught.value).replace(f"{folder}/", "").partition(": ")
-    line = 3 + len(keys) if " key: " in words else 1
-    assert place == f"site.ini:{line}"
+    key = words.partition("] ")[2].partition(":")[0]
+    assert place == f"site.ini:{4 + list(keys).index(key)}"
     return words
 
 
@@ -51,11 +51,11 @@ def test_a_key_of_its_own(tmp_path: Path) -> None:
     written(tmp_path, "privkey.pem", signed, signed.key_pem())
     checked(tmp_path, certificate="fullchain.pem", key="privkey.pem")
     assert refusal(tmp_path, certificate="fullchain.pem") == (
-        "[listener secure] fullchain.pem: no key in it (-----BEGIN PRIVATE KEY-----); put it there,"
-        " beside the certificate and its chain, or name its file (key = FILE)"
+        "[listener secure] certificate: fullchain.pem: no key in it (-----BEGIN PRIVATE KEY-----);"
+        " put it there, beside the certificate and its chain, or name its file (key = FILE)"
     )
     assert refusal(tmp_path, certificate="fullchain.pem", key="nowhere.pem") == (
-        "[listener secure] nowhere.pem: No such file or directory"
+        "[listener secure] key: nowhere.pem: No such file or directory"
     )
 
 
@@ -64,7 +64,7 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     written(tmp_path, "cert.pem", signed, signed.pem, CA.pem)
     written(tmp_path, "key.pem", other, other.key_pem())
     assert refusal(tmp_path, certificate="cert.pem", key="key.pem") == (
-        "[listener secure] key.pem: the key belongs to none of the certificates in cert.pem"
+        "[listener secure] key: key.pem: the key belongs to none of the certificates in cert.pem"
         " (the first is for CN=a.example)"
     )
 
@@ -83,7 +83,7 @@ def test_a_folder_knows_its_keys(tmp_path: Path) -> None:
 def test_an_expired_certificate(tmp_path: Path) -> None:
     written(tmp_path, "late.pem", issue("a.example", begin=-9, days=-1))
     assert refusal(tmp_path, certificate="late.pem").startswith(
-        "[listener secure] late.pem: expired on 20"
+        "[listener secure] certificate: late.pem: expired on 20"
     )
 
 
@@ -102,6 +102,7 @@ def test_an_authority_that_is_none(tmp_path: Path) -> None:
     for certificate in ("cert.pem", "auto"):
         words = refusal(tmp_path, certificate=certificate, client_ca="ca.pem")
         assert words == (
-            "[listener secure] ca.pem: no certificate in it (-----BEGIN CERTIFICATE-----)"
+            "[listener secure] client_ca: ca.pem: no certificate in it"
+            " (-----BEGIN CERTIFICATE-----)"
         )
     assert not (tmp_path / "var").exists()

@@ -118,20 +118,19 @@ def problems(folder: Path, text: str) -> str:
     with pytest.raises(SiteError) as begun:
         Site(config, ImpatientReactor())
     assert str(checked.value) == str(begun.value)
-    line = text.split("\n").index("[app live]") + 1
-    return str(checked.value).replace(f"{path}:{line}: [", "[")
+    return str(checked.value).replace(f"{path}:", "")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     text = FILE.replace("memory:alice:geheim", "file:passwd\n  token:tokens")
     assert problems(tmp_path, text) == (
-        f"[app live] {tmp_path}/passwd: is not there; `rtmptwist passwd {tmp_path}/passwd USER`"
-        " makes it"
+        f"6: [app live] logins: {tmp_path}/passwd: is not there;"
+        f" `rtmptwist passwd {tmp_path}/passwd USER` makes it"
     )
     password_file(tmp_path / "passwd", user("alice"))
     assert problems(tmp_path, text) == (
-        f"[app live] {tmp_path}/tokens: is not there; `rtmptwist token {tmp_path}/tokens NAME`"
-        " makes it"
+        f"7: [app live] logins: {tmp_path}/tokens: is not there;"
+        f" `rtmptwist token {tmp_path}/tokens NAME` makes it"
     )
 
 
@@ -139,15 +138,16 @@ def test_lines_that_are_wrong(tmp_path: Path) -> None:
     (tmp_path / "passwd").write_text("# people\nalice:geheim\nbob\n")
     said = problems(tmp_path, FILE.replace("memory:alice:geheim", "file:passwd"))
     assert said == (
-        f"[app live] {tmp_path}/passwd:2: the password of alice is no scrypt hash"
+        f"6: [app live] logins: {tmp_path}/passwd:2: the password of alice is no scrypt hash"
         " ($scrypt$ln=15,r=8,p=1$salt$hash)\n"
-        f"[app live] {tmp_path}/passwd:3: expected USER:$scrypt$... as `rtmptwist passwd` writes it"
+        f"6: [app live] logins: {tmp_path}/passwd:3: expected USER:$scrypt$... as"
+        " `rtmptwist passwd` writes it"
     )
 
 
 def test_a_plugin_that_does_not_understand(tmp_path: Path) -> None:
     assert problems(tmp_path, FILE.replace("alice:geheim", "geheim")) == (
-        "[app live] memory: InvalidAuthArgumentString; expected A colon-separated list"
+        "5: [app live] memory: InvalidAuthArgumentString; expected A colon-separated list"
         " (name:password:...)"
     )
 

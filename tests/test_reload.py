@@ -298,9 +298,12 @@ def test_files_that_it_names_are_looked_at_too(house: Changing, tmp_path: Path) 
     lines = [line.split(": ", 1) for line in house.refused(secure + APP + more)]
     assert {place.rpartition(":")[0] for place, _ in lines} == {f"{tmp_path}/site.ini"}
     assert [words for _, words in lines] == [
-        f"[app live] {tmp_path}/k: is not there; `rtmptwist secrets make {tmp_path}/k …` makes it",
+        (
+            f"[app live] signing: {tmp_path}/k: is not there;"
+            f" `rtmptwist secrets make {tmp_path}/k …` makes it"
+        ),
         f"[app flash] swf: {tmp_path}/s.swf: No such file or directory",
-        f"[listener other] {tmp_path}/c.pem: No such file or directory",
+        f"[listener other] certificate: {tmp_path}/c.pem: No such file or directory",
     ]
     assert house.site.registry.application("", "live")[0].settings.publish.anyone  # type: ignore[attr-defined]
     house.site.publish()

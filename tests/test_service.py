@@ -619,8 +619,8 @@ def test_files_that_cannot_be_used_are_all_told(tmp_path: Path) -> None:
     (tmp_path / "show.keys").write_text("\ngarbage\n")
     at = rf"{tmp_path}/site.ini:\d+:"
     words = (
-        rf"^{at} \[app live\] {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
-        rf"{at} \[vhost h / app live\] {tmp_path}/other.keys: is not there; [^\n]*$"
+        rf"^{at} \[app live\] keys: {tmp_path}/show.keys:2: expected NAME sha256:HASH[^\n]*\n"
+        rf"{at} \[vhost h / app live\] keys: {tmp_path}/other.keys: is not there; [^\n]*$"
     )
     with pytest.raises(SiteError, match=words):
         House(tmp_path, text)
@@ -760,7 +760,7 @@ def test_what_is_wrong_with_outlets(tmp_path: Path, look: Any) -> None:
     lines = str(caught.value).split("\n")
     assert [": ".join(line.split(": ")[:2]) for line in lines] == [
         f"{path}:6: [app live] outlets",
-        f"{path}:6: [app live] outlets",
+        f"{path}:7: [app live] outlets",
         f"{path}:10: [vhost a.example / app live] outlets",
     ]
     assert "expected a path that ends in .flv" in lines[0]

@@ -125,7 +125,12 @@ def test_a_file_that_is_broken_ends_nobody(house: Members, logs: Logs) -> None:
     (house.folder / "passwd").write_text("alic\n")
     house.pass_time(3)
     assert not alice.connection.closed
-    assert logs.about("what was read before stays in use")
+    site = house.folder / "site.ini"
+    (line,) = logs.lines("error")
+    assert line == (
+        f"{house.folder}/passwd:1: expected USER:$scrypt$... as `rtmptwist passwd` writes it;"
+        f" what was read before stays in use (named in {site}:9: [app live] logins)"
+    )
     logs.forgive()
 
 

@@ -163,9 +163,16 @@ def loose(path: Path) -> str:
 
 
 def watching(
-    files: Collection[SecretFile[Any]], reactor: Any, interval: float = INTERVAL
+    files: Collection[SecretFile[Any]],
+    reactor: Any,
+    interval: float = INTERVAL,
+    named: Callable[[Path], str] = lambda _: "",
 ) -> TimerService:
-    """A service that has `files`, as they are then, read again when they change."""
+    """
+    A service that has `files`, as they are then, read again when they change.
+
+    `named`: what the log says of who names a file, to end a line with.
+    """
 
     async def look() -> None:
         for file in tuple(files):
@@ -173,7 +180,10 @@ def watching(
                 value = await deferToThreadPool(reactor, reactor.getThreadPool(), file.look)
             except BadFile as error:
                 file.log.error(
-                    "{error}; what was read before stays in use", error=str(error), path=file.path
+                    "{error}; what was read before stays in use{named}",
+                    error=str(error),
+                    named=named(file.path),
+                    path=file.path,
                 )
             except Exception:  # one broken file must not end the care for all others
                 file.log.failure("{path} could not be read again", path=file.path)

@@ -137,12 +137,14 @@ class _Loader:
     def _problem(self, problem: Problem) -> None:
         self.problems[problem] = None
 
-    def _lines(self) -> Iterator[tuple[tuple[str, str], int]]:
+    def _lines(self) -> Iterator[tuple[tuple[str, str], tuple[int, ...]]]:
         for (kind, host, name), (section, _) in self.found.items():
             heading = f"vhost {host} / app {name}" if host and kind is App else section.name
-            yield (heading, ""), section.line
+            yield (heading, ""), (section.line,)
             for key, entry in section.entries.items():
-                yield (heading, key), entry.lines[0]
+                text = entry.value.split("\n")
+                said = [line for line, part in zip(entry.lines, text, strict=True) if part]
+                yield (heading, key), tuple(said or entry.lines[:1])
 
     # --- from text to values
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
@@ -214,18 +213,21 @@ class Config:
 
     hooks: tuple[Hook, ...] = ()
 
-    lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
-    "Where each section stands, by its name and an empty text, and each key, by both names."
+    lines: Mapping[tuple[str, str], tuple[int, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    "Where a section stands, by its name and an empty text, and what a key says, by both names."
 
-    def placed(self, problem: str) -> str:
-        """Put file and line in front of what begins with `[SECTION] KEY:`, or the section alone."""
-        section, _, rest = problem.removeprefix("[").partition("] ")
-        key = rest.partition(":")[0]
-        sections = section, section.rpartition(" / ")[2]  # what a host does not say, all hosts say
-        for place in product((key, ""), sections):
-            if line := self.lines.get((place[1], place[0])):
-                return f"{self.path}:{line}: {problem}"
-        return f"{self.path}: {problem}"
+    def sections(self) -> dict[str, Any]:
+        """All of them, by their names as in the file."""
+        found: dict[str, Any] = {"server": self.server, "limits": self.limits}
+        found |= {f"listener {section.name}": section for section in self.listeners}
+        for host in self.vhosts:
+            prefix = f"vhost {host.name} / " if host.name else ""
+            if host.name:
+                found[f"vhost {host.name}"] = host
+            found |= {f"{prefix}app {app.name}": app for app in host.apps.values()}
+        return found | {f"hook {hook.name}": hook for hook in self.hooks}
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,15 +163,22 @@ class Certificates:
 
     log = Logger()
 
-    def __init__(self, source: Source, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        clock: Callable[[], float],
+        named: Callable[[Path], str] = lambda _: "",
+    ) -> None:
         """
-        Read everything. `clock` tells seconds since 1970.
+        Read everything. `clock` tells seconds since 1970; `named`, what the log says of who names a
+        file, to end a line with.
 
         Raises:
             CertificateError: with all that is wrong, a line each.
         """
         self._source = source
         self._clock = clock
+        self.named = named
         self._changes = Changes()
         self._held: dict[Path, Certificate] = {}
         "By the file of the certificate; the default first."
@@ -227,7 +234,11 @@ class Certificates:
             pairs = self._source.pairs()
         except CertificateError as error:
             if str(error) != self._complaint:
-                self.log.error("{error}; what was read stays in use", error=str(error))
+                self.log.error(
+                    "{error}; what was read stays in use{named}",
+                    error=str(error),
+                    named=self.named(self.all[0].path),
+                )
             self._complaint = str(error)
             return False
         self._complaint = ""
@@ -264,7 +275,7 @@ class Certificates:
 
     def _say_unused(self, path: Path, words: str) -> None:
         what = "the old one stays in use" if path in self._held else "it is not used"
-        self.log.error("{error}; {what}", error=words, what=what)
+        self.log.error("{error}; {what}{named}", error=words, what=what, named=self.named(path))
 
     def _read(self, pair: Pair) -> None:
         self._changes.note(*pair)

@@ -144,7 +144,10 @@ class ServerTls:
         try:
             self._signers = pem_certificates(self._client_ca)
         except CertificateError as error:
-            self.log.error("{error}; the old ones stay in use", error=str(error))
+            named = self.certificates.named(self._client_ca)
+            self.log.error(
+                "{error}; the old ones stay in use{named}", error=str(error), named=named
+            )
             return False
         self.log.info("read {path} again", path=self._client_ca)
         return True

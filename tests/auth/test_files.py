@@ -183,7 +183,7 @@ def test_a_file_that_is_gone_has_no_permissions(path: Path) -> None:
 async def test_files_are_read_again_while_the_server_runs(path: Path) -> None:
     with logs_of_test() as logs:
         file = SecretFile(path, lines)
-        service = watching([file], reactor, interval=0.01)
+        service = watching([file], reactor, interval=0.01, named=lambda path: f" (as {path.name})")
         service.startService()
         try:
             written(path, "two\n")
@@ -195,7 +195,7 @@ async def test_files_are_read_again_while_the_server_runs(path: Path) -> None:
         finally:
             await service.stopService()
     assert logs.lines("error") == [
-        f"{path}:1: expected one word; what was read before stays in use"
+        f"{path}:1: expected one word; what was read before stays in use (as {path.name})"
     ]
 
 

@@ -461,26 +461,6 @@ def test_the_words_are_those_of_the_events() -> None:
     assert len(EVENTS) == len(Event) + 1
 
 
-def test_what_is_found_later_has_its_place_too(tmp_path: Path) -> None:
-    config = loaded(
-        tmp_path,
-        LEAST
-        + "outlets = record:a.flv\n    record:b.flv\n"
-        + "[vhost  A.example/app live]\ninlet = file:a.flv\n[app eu/live]\n",
-    )
-    for problem, line in (
-        ("[app live] outlets: record:a.flv: it is wrong", 4),
-        ("[app live] a.keys: is not there", 3),
-        ("[app eu/live] outlets: of no section of its own", 8),
-        ("[vhost a.example / app live] inlet: file:a.flv: it is wrong", 7),
-        ("[vhost a.example / app live] outlets: what all hosts say", 4),
-        ("[vhost a.example / app eu/live] swf: what all hosts say", 8),
-        ("[listener main] no.pem: no certificate in it", 1),
-    ):
-        assert config.placed(problem) == f"{tmp_path}/site.ini:{line}: {problem}"
-    assert config.placed("[hook x] run: who?") == f"{tmp_path}/site.ini: [hook x] run: who?"
-
-
 def test_an_example_suits_its_key(tmp_path: Path) -> None:
     inlet, outlet = problems(tmp_path, LEAST + "inlet = slate.flv\noutlets = a.flv\n")
     assert inlet.endswith("such as file:slate.flv?loop")

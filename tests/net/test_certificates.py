@@ -264,6 +264,21 @@ def test_a_pair_that_stays_at_odds_is_complained_of_once(tmp_path: Path, logs: L
     assert numbers(certificates) == [serial(old)]
 
 
+def test_a_complaint_says_who_names_the_file(tmp_path: Path, logs: Logs) -> None:
+    """And when all in a folder are gone, who names that."""
+    path = tmp_path / "certificates" / "site.pem"
+    folder(path.parent, site="a.example")
+    certificates = Certificates(Folder(path.parent), Time(), lambda path: f" (as {path.name})")
+    path.write_text("nonsense")
+    certificates.refresh()
+    certificates.refresh()
+    path.unlink()
+    certificates.refresh()
+    first, second = logs.lines("error")
+    assert first.endswith("; the old one stays in use (as site.pem)")
+    assert second.endswith("; what was read stays in use (as site.pem)")
+
+
 def test_links_may_be_turned_to_other_files(tmp_path: Path) -> None:
     """As certbot does."""
     old, new = ROOT.sign("a.example"), ROOT.sign("a.example")
