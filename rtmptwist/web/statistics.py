@@ -47,17 +47,17 @@ Numbers are not rounded to be read; names are those of the API, which says more 
 
 from __future__ import annotations
 
+from collections import Counter
 from heapq import nlargest
 from typing import Final, TypedDict
 
 from rtmptwist.live.application import Application
-from rtmptwist.live.names import redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.details import Details
 from rtmptwist.media.packet import Kind
 from rtmptwist.net.publishing import Publishing
 from rtmptwist.web.api.figures import when
-from rtmptwist.web.api.streams import WarningView, warning_views
+from rtmptwist.web.api.streams import WarningView, WhichView, codec_name, warning_views, which_view
 from rtmptwist.web.house import House
 from rtmptwist.web.slices import in_slices
 
@@ -65,16 +65,9 @@ STREAMS: Final = 100
 "In one event: more than fit on a screen, in 50 KB and 10 ms of work."
 
 
-class GlanceView(TypedDict):
+class GlanceView(WhichView):
     """A stream at a glance."""
 
-    id: str
-    vhost: str
-    application: str
-    name: str
-    state: str
-    publisher: int | None
-    variant: str | None
     since: str | None
     video: str | None
     audio: str | None
@@ -117,10 +110,8 @@ class StatisticsView(TypedDict):
 async def statistics(house: House) -> StatisticsView:
     """As it is now, or was a few turns of the reactor ago."""
     clock, census = house.reactor, house.census
-    variants: dict[str, int] = {}
     here = census.connections()
-    async for connection in in_slices(here, clock):
-        variants[connection.variant] = variants.get(connection.variant, 0) + 1
+    variants = Counter([connection.variant async for connection in in_slices(here, clock)])
     found: list[tuple[Application, LiveStream]] = []
     viewers = live = warnings = 0
     for application in house.registry.applications():
@@ -140,7 +131,7 @@ async def statistics(house: House) -> StatisticsView:
             "uptime": round(now - census.since, 3),
             "ready": house.ready,
             "connections": len(here),
-            "by_variant": variants,
+            "by_variant": dict(variants),
             "streams": live,
             "viewers": viewers,
             "bitrate_in": round(received.second, 1),
@@ -160,19 +151,12 @@ def _importance(found: tuple[Application, LiveStream]) -> tuple[bool, int]:
 def _glance(house: House, application: Application, stream: LiveStream) -> GlanceView:
     meter = stream.meter
     publisher = stream.inlet.publisher if stream.inlet is not None else None
-    publishing = publisher if isinstance(publisher, Publishing) else None
     tracks = stream.programme.tracks()
     video = next((track for track in tracks if track.kind is Kind.VIDEO), None)
     audio = next((track for track in tracks if track.kind is Kind.AUDIO), None)
     return {
-        "id": house.census.stream_id(application, stream.name),
-        "vhost": application.host,
-        "application": application.name,
-        "name": redacted(stream.name),
-        "state": meter.state,
-        "publisher": publishing.connection.id if publishing is not None else None,
-        "variant": publishing.connection.variant if publishing is not None else None,
-        "since": when(publishing.since) if publishing is not None else None,
+        **which_view(house, application, stream),
+        "since": when(publisher.since) if isinstance(publisher, Publishing) else None,
         "video": _words(video),
         "audio": _words(audio),
         "tracks": len(tracks),
@@ -192,7 +176,7 @@ def _glance(house: House, application: Application, stream: LiveStream) -> Glanc
 def _words(track: Details | None) -> str | None:
     if track is None:
         return None
-    codec = track.codec if track.codec.isprintable() else ascii(track.codec)
+    codec = codec_name(track)
     words = (_NAMES.get(codec, codec), track.profile, track.level)
     return " ".join(filter(None, words))
 

@@ -40,7 +40,7 @@ async def applications(call: Call) -> object:
     return page(call, found, [await _shown(call.house, each) for each in part(call, found)])
 
 
-async def application(call: Call) -> object:
+async def application(call: Call) -> ApplicationView:
     """One application."""
     wanted = call.query["vhost"] or "", call.path["name"]
     for each in call.house.registry.applications():

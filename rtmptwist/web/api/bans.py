@@ -32,7 +32,7 @@ async def bans(call: Call) -> object:
     return page(call, found, map(ban_view, part(call, found)))
 
 
-async def ban(call: Call) -> object:
+async def ban(call: Call) -> BanView:
     """Ban somebody; who is here leaves."""
     body, now = call.body, call.house.reactor.seconds()
     until = None if body["seconds"] is None else now + body["seconds"]
@@ -47,7 +47,7 @@ async def ban(call: Call) -> object:
     return ban_view(made)
 
 
-async def unban(call: Call) -> object:
+async def unban(call: Call) -> None:
     """Lift a ban."""
     kind, who = call.path["kind"], call.path["who"]
     try:
@@ -57,7 +57,6 @@ async def unban(call: Call) -> object:
     if not lifted:
         raise nothing("ban")
     call.note("lifts the ban of {who}", who=who)
-    return None
 
 
 def ban_view(ban: Ban) -> BanView:

@@ -89,23 +89,18 @@ async def connections(call: Call) -> object:
     return await connections_page(call, found)
 
 
-async def connection(call: Call) -> object:
+async def connection(call: Call) -> OneConnectionView:
     """One connection."""
     found = find_connection(call)
-    view: OneConnectionView = {
-        **connection_view(call.house, measure(found)),
-        "steps": step_views(found),
-    }
-    return view
+    return {**connection_view(call.house, measure(found)), "steps": step_views(found)}
 
 
-async def kick(call: Call) -> object:
+async def kick(call: Call) -> None:
     """End a connection."""
     kicked = find_connection(call)
     call.note("kicks {peer}: {reason}", peer=kicked.peer, **call.body)
     if not call.house.kick(kicked.id, call.body["reason"]):
         raise nothing("connection")
-    return None
 
 
 async def connections_page(call: Call, found: list[ServerConnection]) -> object:

@@ -45,7 +45,7 @@ class ReloadView(TypedDict):
     changes: list[str]
 
 
-async def server(call: Call) -> object:
+async def server(call: Call) -> ServerView:
     """The server as a whole."""
     house, streams = call.house, 0
     viewers = sum(app.film_viewers for app in house.registry.applications())
@@ -55,13 +55,12 @@ async def server(call: Call) -> object:
     return server_view(house, streams, viewers)
 
 
-async def events(call: Call) -> object:
+async def events(call: Call) -> None:
     """What happens."""
     await call.house.events.serve(call.request, call.operator, call.query)
-    return None
 
 
-async def reload(call: Call) -> object:
+async def reload(call: Call) -> ReloadView:
     """Read the configuration again."""
     call.note("has the configuration read again")
     try:
@@ -69,14 +68,12 @@ async def reload(call: Call) -> object:
     except ReloadError as error:
         words = "The configuration cannot be used, and all stays as it was."
         raise Problem(HTTPStatus.CONFLICT, words, errors=str(error).split("\n")) from error
-    view: ReloadView = {"changes": [*changes]}
-    return view
+    return {"changes": [*changes]}
 
 
-async def drain(call: Call) -> object:
+async def drain(call: Call) -> None:
     """Stop the server."""
     call.house.drain(f"operator {call.operator.name}")
-    return None
 
 
 def server_view(house: House, streams: int, viewers: int) -> ServerView:

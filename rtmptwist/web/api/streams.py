@@ -44,11 +44,8 @@ class WarningView(TypedDict):
     since: str
 
 
-class StreamView(TypedDict):
-    """
-    A stream. Times in seconds, rates in bits or pictures per second. `publisher`: the connection
-    that it comes by, `variant`: and how.
-    """
+class WhichView(TypedDict):
+    """Which stream it is. `publisher`: the connection that it comes by, `variant`: and how."""
 
     id: str
     vhost: str
@@ -57,6 +54,14 @@ class StreamView(TypedDict):
     state: str
     publisher: int | None
     variant: str | None
+
+
+class StreamView(WhichView):
+    """
+    A stream. Times in seconds, rates in bits or pictures per second. `publisher`: the connection
+    that it comes by, `variant`: and how.
+    """
+
     viewers: int
     lagging: int
     messages: int
@@ -99,17 +104,16 @@ async def streams(call: Call) -> object:
     return page(call, found, items)
 
 
-async def stream(call: Call) -> object:
+async def stream(call: Call) -> StreamView:
     """One stream."""
     return stream_view(call.house, *find_stream(call))
 
 
-async def flv(call: Call) -> object:
+async def flv(call: Call) -> None:
     """What a stream shows."""
     application, shown = find_stream(call)
     call.note("watches {app}/{name}", app=application.name, name=redacted(shown.name))
     await call.house.screens.show(call.request, call.operator, application, shown)
-    return None
 
 
 async def viewers(call: Call) -> object:
@@ -118,16 +122,15 @@ async def viewers(call: Call) -> object:
     return await connections_page(call, viewers_of(watched))
 
 
-async def close(call: Call) -> object:
+async def close(call: Call) -> None:
     """End a stream for its publisher and all viewers."""
     application, ended = find_stream(call)
     name = redacted(ended.name)
     call.note("closes {app}/{name}: {reason}", app=application.name, name=name, **call.body)
     ended.close(call.body["reason"])
-    return None
 
 
-async def record(call: Call) -> object:
+async def record(call: Call) -> StreamView:
     """Record a stream."""
     application, recorded = find_stream(call)
     recordings.start(application, recorded.name, call.query["outlet"])
@@ -136,13 +139,12 @@ async def record(call: Call) -> object:
     return stream_view(call.house, application, recorded)
 
 
-async def stop_recording(call: Call) -> object:
+async def stop_recording(call: Call) -> None:
     """Record it no more."""
     application, recorded = find_stream(call)
     recordings.stop(application, recorded.name, call.query["outlet"])
     name = redacted(recorded.name)
     call.note("has {app}/{name} recorded no more", app=application.name, name=name)
-    return None
 
 
 # ------------------------------------------------------------------------------- finding
@@ -171,17 +173,25 @@ def find_stream(call: Call) -> tuple[Application, LiveStream]:
 # ------------------------------------------------------------------------------- showing
 
 
-def stream_view(house: House, application: Application, stream: LiveStream) -> StreamView:
-    """One stream."""
-    meter, publisher = stream.meter, publisher_of(stream)
+def which_view(house: House, application: Application, stream: LiveStream) -> WhichView:
+    """Which one it is."""
+    publisher = publisher_of(stream)
     return {
         "id": house.census.stream_id(application, stream.name),
         "vhost": application.host,
         "application": application.name,
         "name": redacted(stream.name),
-        "state": meter.state,
+        "state": stream.state,
         "publisher": publisher.id if publisher is not None else None,
         "variant": publisher.variant if publisher is not None else None,
+    }
+
+
+def stream_view(house: House, application: Application, stream: LiveStream) -> StreamView:
+    """One stream."""
+    meter = stream.meter
+    return {
+        **which_view(house, application, stream),
         "viewers": meter.viewers,
         "lagging": meter.lagging,
         "messages": meter.messages_in,
@@ -216,11 +226,16 @@ def warning_views(stream: LiveStream) -> list[WarningView]:
     ]
 
 
+def codec_name(track: Details) -> str:
+    """As Enhanced RTMP writes it, or the stranger who sends it."""
+    return track.codec if track.codec.isprintable() else ascii(track.codec)
+
+
 def _track_view(track: Details) -> TrackView:
     return {
         "kind": track.kind.value,
         "number": track.number,
-        "codec": track.codec if track.codec.isprintable() else ascii(track.codec),
+        "codec": codec_name(track),
         "parameters": track.parameters or None,
         "profile": track.profile or None,
         "level": track.level or None,

@@ -38,7 +38,7 @@ class TraceView(TypedDict):
     steps: list[StepView]
 
 
-async def trace(call: Call) -> object:
+async def trace(call: Call) -> TraceView:
     """Put all messages of a connection into words for a while."""
     connection, seconds = find_connection(call), call.body["seconds"]
     begun = call.house.traces.begin(connection, seconds)
@@ -46,7 +46,7 @@ async def trace(call: Call) -> object:
     return trace_view(begun, (), here=True)
 
 
-async def traced(call: Call) -> object:
+async def traced(call: Call) -> TraceView:
     """What these messages were."""
     found = call.house.traces.find(connection_number(call))
     if found is None:
