@@ -1,4 +1,10 @@
-"""The bans of a server, kept in a file that survives it and that an operator may change."""
+"""
+The bans of a server, kept in a file that survives it and that an operator may change.
+
+As with other files, one with a mistake changes nothing: all bans stay that were in force, and the
+file stays as it is, but for what is banned or lifted meanwhile. A server that starts has nothing
+that could stay: there, what can be read of it is in force, for better than nobody.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +32,30 @@ HEADER: Final = """\
 """
 
 _ALL_THE_SAME: Final = "the bans are in force all the same"
+_AS_BEFORE: Final = "what was read before stays in use"
+_IN_PART: Final = "its other lines are in force"
+_NOT_AT_ALL: Final = "nobody is banned by it until it can be read"
+
+_AS_THEY_ARE: Final = "surrogateescape"
+"Bytes that are no UTF-8: they spoil their own line only."
+
 _Key = tuple[Kind, str]
 
 
-class _Found(NamedTuple):
+class _Text(NamedTuple):
     """What a file says."""
+
+    comments: str
+    bans: Sequence[Ban]
+
+    broken: str
+    "Lines of which no use can be made, as they stand."
+
+    problem: str
+
+
+class _Found(NamedTuple):
+    """What follows from it."""
 
     bans: Sequence[Ban]
     problem: str
@@ -84,12 +109,12 @@ class BanFile:
 
     def load(self) -> None:
         """Read the file for the first time. May block."""
-        self._settle({})
+        self._settle({}, None, _NOT_AT_ALL)
 
     def flush(self) -> None:
         """Write what the file does not say yet. May block."""
         if self._unsaid:
-            self._settle(self._unsaid)
+            self._settle(self._unsaid, tuple(self.bans), _ALL_THE_SAME)
 
     async def sync(self, reactor: Any) -> None:
         """Once a second: have file and memory agree. The work is done in a thread."""
@@ -108,11 +133,13 @@ class BanFile:
             if found is not None:
                 self._take(found)
 
-    def _settle(self, unsaid: Mapping[_Key, Ban | None]) -> None:
+    def _settle(
+        self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban] | None, otherwise: str
+    ) -> None:
         try:
-            found = self._agree(unsaid, tuple(self.bans))
+            found = self._agree(unsaid, known)
         except BadFile as error:
-            self._complain(f"{error}; {_ALL_THE_SAME}")
+            self._complain(f"{error}; {otherwise}")
         else:
             self._unsaid = {}
             self._take(found)
@@ -124,56 +151,56 @@ class BanFile:
         changed = self._changes.look(self.path)
         return self._agree(unsaid, known) if changed or unsaid else None
 
-    def _agree(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban]) -> _Found:
+    def _agree(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban] | None) -> _Found:
+        """`known`: None: it was never read."""
         try:
             return self._merge(unsaid, known)
         except OSError as error:
             raise BadFile(self.path, [(0, error.strerror or str(error))]) from error
 
-    def _merge(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban]) -> _Found:
+    def _merge(self, unsaid: Mapping[_Key, Ban | None], known: Sequence[Ban] | None) -> _Found:
         now = self._now()
-        comments, found, problem = self._read(known, now)
-        bans = {ban.key: ban for ban in found if not ban.over(now)}
+        text = self._read(now)
+        bans = {ban.key: ban for ban in text.bans if not ban.over(now)}
         for key, ban in unsaid.items():
             bans.pop(key, None)
             if ban is not None and not ban.over(now):
                 bans[key] = ban
-        if problem or unsaid:
-            if problem:
-                problem = f"{problem}; {self._set_aside()}"
+        if unsaid:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            text = comments + "".join(f"{ban.line}\n" for ban in bans.values())
-            rewrite(self.path, lambda _: text)
+            lines = "".join(f"{ban.line}\n" for ban in bans.values())
+            rewrite(self.path, lambda _: text.comments + text.broken + lines, _AS_THEY_ARE)
             self._changes.note(self.path)
-        return _Found(tuple(bans.values()), problem)
+        if text.problem and known is not None:
+            return _Found(known, f"{text.problem}; {_AS_BEFORE}")
+        return _Found(tuple(bans.values()), text.problem and f"{text.problem}; {_IN_PART}")
 
-    def _read(self, known: Sequence[Ban], now: float) -> tuple[str, Sequence[Ban], str]:
-        """The comments of the file, its bans, and what is wrong with it."""
+    def _read(self, now: float) -> _Text:
+        """
+        All of it, and what is wrong with it.
+
+        Raises:
+            BadFile: it cannot be read at all.
+        """
         if not self.path.exists():
-            return HEADER, (), ""
-        try:
-            text = read_text(self.path)
-        except BadFile as error:
-            return HEADER, known, str(error)
-        comments, found, wrong = "", [], []
-        for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+            return _Text(HEADER, (), "", "")
+        comments, broken = "", ""
+        bans: list[Ban] = []
+        wrong: list[tuple[int, str]] = []
+        lines = read_text(self.path, _AS_THEY_ARE).split("\n")
+        for number, line in enumerate(map(str.strip, lines), 1):
             if line.startswith("#"):
                 comments += f"{line}\n"
             elif line:
                 try:
-                    found.append(read_line(line, now))
+                    ban = read_line(line, now)
+                    if len(bans) >= MOST:
+                        raise BadLine(f"{MOST} bans are as many as may be: ban networks")
+                    bans.append(ban)
                 except BadLine as error:
                     wrong.append((number, str(error)))
-        if len(found) > MOST:
-            wrong.append((0, f"{len(found)} bans are more than {MOST}: ban networks"))
-            del found[MOST:]
-        return comments, found, str(BadFile(self.path, wrong)) if wrong else ""
-
-    def _set_aside(self) -> str:
-        """Keep a file that cannot be used for whoever wrote it."""
-        aside = self.path.with_name(f"{self.path.name}.broken")
-        self.path.replace(aside)
-        return f"it is now {aside}, and what can be used of it stays in force"
+                    broken += f"{line}\n"
+        return _Text(comments, bans, broken, str(BadFile(self.path, wrong)) if wrong else "")
 
     # -------------------------------------------------------------------- in memory
 

@@ -57,9 +57,9 @@ class BadFile(Exception):
         super().__init__("\n".join(found))
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, errors: str = "strict") -> str:
     """
-    All that a file says.
+    All that a file says; `errors` in UTF-8 as `bytes.decode` takes them.
 
     Raises:
         BadFile: it cannot be read, is no file, too large or no UTF-8.
@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise BadFile(path, [(0, error.strerror or str(error))]) from error
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadFile(path, [(line, "is not UTF-8")]) from error
@@ -196,9 +196,10 @@ def watching(
     return service
 
 
-def rewrite(path: Path, change: Callable[[str], str]) -> None:
+def rewrite(path: Path, change: Callable[[str], str], errors: str = "strict") -> None:
     """
-    Let `change` make the new text of a file from the old one; empty if there is none.
+    Let `change` make the new text of a file from the old one; empty if there is none. `errors` as
+    for `read_text`.
 
     Nobody ever sees a part of it, and of several programs that do this at the same time, each finds
     what the one before it wrote. A new file is for its owner only; an old one keeps owner and mode.
@@ -209,7 +210,8 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     path = path.resolve()  # a link stays one
     try:
         with _alone_in(path.parent):
-            _replace(path, change(read_text(path) if path.exists() else "").encode())
+            old = read_text(path, errors) if path.exists() else ""
+            _replace(path, change(old).encode(errors=errors))
     except OSError as error:
         raise BadFile(path, [(0, f"cannot be written: {error.strerror or error}")]) from error
 

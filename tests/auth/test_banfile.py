@@ -184,34 +184,86 @@ def test_what_is_over_goes_from_the_file_when_it_is_written(path: Path) -> None:
 # ------------------------------------------------------------------------ broken files
 
 
-def test_a_broken_file_is_said_and_set_aside(path: Path, logs: Logs) -> None:
-    text = "address 192.0.2.7\nban bob\naddress nowhere\n# why\n"
-    by_hand(path, text)
-    stage = Stage(path)
-    assert stage.banned == ["192.0.2.7"]  # what can be used is
-    (said,) = logs.lines("error")
-    assert f"{path}:2: expected `address" in said
-    assert f"{path}:3: expected an address" in said
-    assert f"it is now {path}.broken, and what can be used of it stays in force" in said
-    assert path.with_name("bans.broken").read_text() == text
-    assert path.read_text().startswith("# why\naddress 192.0.2.7 since=")
-    stage.wait()
-    assert len(logs.lines("error")) == 1
-    stage.stop()
-
-
-@pytest.mark.parametrize("data", [b"\xff\xfe\0", b"#" * 17_000_000])
-def test_a_file_of_which_nothing_can_be_used(path: Path, data: bytes, logs: Logs) -> None:
+def test_a_file_that_is_broken_changes_nothing(path: Path, logs: Logs) -> None:
+    """As other files: neither is the good part of it in force, nor is anybody let in for it."""
     stage = Stage(path)
     stage.ban("192.0.2.7")
     stage.wait()
-    path.write_bytes(data)
+    text = "address 192.0.2.8\nban bob\naddress nowhere\n# why\n"
+    by_hand(path, text)
     stage.wait()
-    assert stage.banned == ["192.0.2.7"]  # nobody is let in for it
-    assert len(stage.lines) == 1
-    assert path.with_name("bans.broken").read_bytes() == data
+    assert stage.banned == ["192.0.2.7"]
+    assert path.read_text() == text
+    (said,) = logs.lines("error")
+    assert said.startswith(f"{path}:2: expected `address")
+    assert f"{path}:3: expected an address" in said
+    assert said.endswith("; what was read before stays in use")
+    by_hand(path, text.replace("ban bob", "account bob").replace("nowhere", "192.0.2.9"))
+    stage.wait()
+    assert stage.banned == ["192.0.2.8", "bob", "192.0.2.9"]
     assert len(logs.lines("error")) == 1
     stage.stop()
+
+
+def test_what_is_banned_meanwhile_is_kept_beside_what_is_broken(path: Path, logs: Logs) -> None:
+    """And is there after a restart, whether somebody has mended the file or not."""
+    stage = Stage(path)
+    for who in ("192.0.2.7", "192.0.2.8"):
+        stage.ban(who)
+    stage.wait()
+    path.write_bytes(path.read_bytes() + b"ban bob\naccount caf\xe9\n# \xe9\n")
+    stage.wait()
+    stage.ban("192.0.2.9")
+    assert stage.file.unban(ADDRESS, "192.0.2.7")
+    stage.wait()
+    assert stage.banned == ["192.0.2.8", "192.0.2.9"]
+    text = path.read_bytes().removeprefix(HEADER.encode())
+    assert text.startswith(b"# \xe9\nban bob\naccount caf\xe9\naddress 192.0.2.8 since=")
+    assert b"192.0.2.7" not in text
+    assert text.count(b"192.0.2.9") == 1
+    assert len(logs.lines("error")) == 1
+    stage.stop()
+    again = Stage(path)
+    assert again.banned == ["192.0.2.8", "192.0.2.9"]
+    again.stop()
+
+
+def test_a_server_that_starts_takes_what_it_can(path: Path, logs: Logs) -> None:
+    """There is nothing that could stay, and who is banned by a good line is not to come in."""
+    text = "address 192.0.2.7\nban bob\naccount caf\xe9\n"
+    by_hand(path, "")
+    path.write_bytes(text.encode("latin-1"))
+    stage = Stage(path)
+    assert stage.banned == ["192.0.2.7"]
+    (said,) = logs.lines("error")
+    assert f"{path}:2: expected `address" in said
+    assert f"{path}:3: expected the name of an account" in said
+    assert said.endswith("; its other lines are in force")
+    stage.wait()
+    assert len(logs.lines("error")) == 1
+    assert path.read_bytes() == text.encode("latin-1")
+    stage.stop()
+
+
+def test_a_file_that_cannot_be_read(path: Path, logs: Logs) -> None:
+    stage = Stage(path)
+    stage.ban("192.0.2.7")
+    stage.wait()
+    path.write_bytes(b"#" * 17_000_000)
+    stage.wait()
+    stage.ban("192.0.2.8")
+    stage.wait()
+    assert stage.banned == ["192.0.2.7", "192.0.2.8"]  # nobody is let in for it
+    assert path.stat().st_size == 17_000_000
+    (said,) = logs.lines("error")
+    assert said.endswith("is it the right file?; the bans are in force all the same")
+    stage.stop()
+    again = Stage(path)
+    assert again.banned == []
+    assert logs.lines("error")[-1].endswith("; nobody is banned by it until it can be read")
+    path.unlink()
+    again.wait()
+    again.stop()
 
 
 def test_more_than_there_may_be(path: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +271,8 @@ def test_more_than_there_may_be(path: Path, logs: Logs, monkeypatch: pytest.Monk
     by_hand(path, "".join(f"account {name}\n" for name in "abc"))
     stage = Stage(path)
     assert stage.banned == ["a", "b"]
-    assert len(logs.about("3 bans are more than 2: ban networks")) == 1
+    assert len(logs.about(f"{path}:3: 2 bans are as many as may be: ban networks")) == 1
+    assert len(stage.lines) == 3
     stage.stop()
 
 
@@ -238,19 +291,6 @@ def test_a_file_that_cannot_be_written(path: Path, logs: Logs) -> None:
     stage.ban("192.0.2.8")
     stage.stop()
     assert len(logs.about("the bans are in force all the same")) == 2
-
-
-def test_a_file_that_cannot_be_set_aside(path: Path, logs: Logs) -> None:
-    by_hand(path, "garbage\n")
-    path.with_name("bans.broken").mkdir()
-    (path.with_name("bans.broken") / "file").touch()
-    stage = Stage(path)
-    stage.ban("192.0.2.7")
-    stage.wait()
-    assert stage.banned == ["192.0.2.7"]
-    assert len(logs.about("Is a directory")) == 1
-    stage.stop()
-    assert path.read_text() == "garbage\n"
 
 
 def test_the_keeping_survives(path: Path, logs: Logs) -> None:
