@@ -21,6 +21,7 @@ from rtmptwist.live.journal import EventKind
 from rtmptwist.live.names import ConnectTarget, redacted
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.connection import ServerConnection
+from rtmptwist.net.reconnect import ask_to_reconnect
 from rtmptwist.site import Site
 from rtmptwist.wire.status import StatusCode
 
@@ -116,7 +117,7 @@ class Drain:
     async def _send_on(self) -> None:
         """Ask those to go elsewhere who can; give them, and a load balancer, time for it."""
         site, until = self._site, self._time * NOTICE
-        movers = [c for c in site.connections() if c.ask_to_reconnect(self._elsewhere)]
+        movers = [c for c in site.connections() if ask_to_reconnect(c, self._elsewhere)]
         if movers:
             self.log.info("{count} clients are asked to connect elsewhere", count=len(movers))
         asked = site.looked_at

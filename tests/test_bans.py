@@ -113,7 +113,7 @@ def test_a_key_is_banned_with_what_is_sent_by_it(tmp_path: Path) -> None:
     house = Guarded(tmp_path, with_keys(tmp_path, key, other))
     site = house.site
     publisher = Spectator(site.publish(key))
-    name = site.connections[0].streams[1].account
+    name = site.connections[0].uses[1].account
     assert name.startswith("key ")
     house.ban(ACCOUNT, name, note="leaked")
     words = f"{name} is banned for good: leaked."

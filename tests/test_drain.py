@@ -484,7 +484,7 @@ def test_whatever_is_wrong_with_a_phase_the_server_stops(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("rtmptwist.net.connection.ServerConnection.ask_to_reconnect", broken)
+    monkeypatch.setattr("rtmptwist.drain.ask_to_reconnect", broken)
     house.leave()
     house.ticks(30)
     assert house.stopped()

@@ -49,3 +49,22 @@ class Rates:
         at, then = self._at, (self._at - back) % _SIZE
         passed = self._times[at] - self._times[then]
         return (self._totals[at] - self._totals[then]) / passed if passed > 0 else 0.0
+
+
+class Throughput:
+    """How fast bytes come and go."""
+
+    __slots__ = ("_received", "_sent")
+
+    def __init__(self, now: float) -> None:
+        self._received, self._sent = Rates(now), Rates(now)
+
+    def sample(self, now: float, received: int, sent: int) -> None:
+        """So many in all, by now."""
+        self._received.sample(now, received)
+        self._sent.sample(now, sent)
+
+    @property
+    def bitrates(self) -> tuple[Speed, Speed]:
+        """Bits per second, in and out."""
+        return self._received.speed * 8, self._sent.speed * 8

@@ -12,7 +12,7 @@ from rtmptwist.live.access import Action
 from rtmptwist.live.application import Application
 from rtmptwist.live.ledger import Page, Traffic
 from rtmptwist.live.meters import Speed, SubscriberMeter
-from rtmptwist.live.rates import Rates
+from rtmptwist.live.rates import Throughput
 from rtmptwist.live.registry import Registry
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.connection import ServerConnection
@@ -116,9 +116,7 @@ def measure(connection: ServerConnection) -> ConnectionMeter:
         waiting=writer.waiting,
         stalls=writer.stalls,
         tcp=tcp_info(connection.transport),
-        uses=tuple(
-            _use(stream_id, stream) for stream_id, stream in sorted(connection.streams.items())
-        ),
+        uses=tuple(_use(stream_id, use) for stream_id, use in sorted(connection.uses.items())),
     )
 
 
@@ -176,7 +174,7 @@ class Census:
         self.since = now
         self._secret = random(16)
         self._registry = registry
-        self._bytes_in, self._bytes_out = Rates(now), Rates(now)
+        self._throughput = Throughput(now)
 
     def connections(self) -> list[ServerConnection]:
         """Those that speak RTMP now, the oldest first."""
@@ -195,13 +193,12 @@ class Census:
     def sweep(self, now: float) -> None:
         """Once a second: how much was there until now?"""
         total = self.total(self.traffic(self.connections()))
-        self._bytes_in.sample(now, total.bytes_in)
-        self._bytes_out.sample(now, total.bytes_out)
+        self._throughput.sample(now, total.bytes_in, total.bytes_out)
 
     @property
     def bitrates(self) -> tuple[Speed, Speed]:
         """Bits per second, in and out."""
-        return self._bytes_in.speed * 8, self._bytes_out.speed * 8
+        return self._throughput.bitrates
 
     def traffic(self, connections: Iterable[ServerConnection]) -> dict[Page, Traffic]:
         """

@@ -1,19 +1,18 @@
 """
-One client's connection: bytes to the session, media to inlets, decisions to turns, replies to the
+One client's connection: bytes to the session, media to inlets, questions to turns, replies to the
 writer.
 
-A connection handles its events one after the other. While a turn waits for its decision, nothing is
-read, so that a slow login can be neither overtaken nor flooded.
+A connection handles its events one after the other. While a question waits for its answer, nothing
+is read, so that a slow login can be neither overtaken nor flooded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,33 +24,22 @@ from rtmptwist.live.journal import EventKind
 from rtmptwist.live.ledger import Page
 from rtmptwist.live.meters import Speed
 from rtmptwist.live.names import ConnectTarget
-from rtmptwist.live.rates import Rates
+from rtmptwist.live.rates import Throughput
 from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
+from rtmptwist.net.deciding import decide
+from rtmptwist.net.ending import Ending
 from rtmptwist.net.listen import host_of, quick_ack
 from rtmptwist.net.liveness import Liveness
-from rtmptwist.net.publishing import Publishing
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.trail import in_short, longer
 from rtmptwist.net.tunnel import ClosedByClient, Tunnel
-from rtmptwist.net.tunnel import Use as TunnelUse
-from rtmptwist.net.turns import TURNS
-from rtmptwist.net.use import Use, Watching
+from rtmptwist.net.uses import Uses
 from rtmptwist.net.verification import Verification
 from rtmptwist.net.writer import CipherWriter, MeteredWriter, writer_for
 from rtmptwist.wire.control import SetBufferLength, SwfVerificationResponse
 from rtmptwist.wire.errors import LimitExceeded, RemoteProtocolError
-from rtmptwist.wire.events import (
-    Call,
-    CloseStream,
-    Connect,
-    Decision,
-    Event,
-    Handshaken,
-    Play,
-    Publish,
-    Receive,
-)
+from rtmptwist.wire.events import CloseStream, Decision, Event, Handshaken, Receive
 from rtmptwist.wire.handshake import HandshakeKind
 from rtmptwist.wire.message import Message
 from rtmptwist.wire.server import ServerSession
@@ -71,17 +59,13 @@ class ServerConnection(Protocol):
 
     # Beyond 30 attributes CPython gives each object a table of its own: 1.6 KB instead of 0.4.
     __slots__ = (
-        "_abort",
         "_beat",
-        "_gone",
+        "_decision",
+        "_ending",
         "_liveness",
-        "_lost",
         "_quick_ack",
-        "_rates",
         "_reader",
-        "_reason",
-        "_turn",
-        "_untold",
+        "_throughput",
         "account",
         "address",
         "agent",
@@ -96,9 +80,10 @@ class ServerConnection(Protocol):
         "session",
         "since",
         "strays",
-        "streams",
         "target",
         "trail",
+        "untold",
+        "uses",
         "variant",
         "verification",
         "visitor",
@@ -121,8 +106,7 @@ class ServerConnection(Protocol):
         self.clock = clock
         self.care = care
         self.writer: MeteredWriter
-        self.streams: dict[int, Use] = {}
-        "By message stream id; an id without a use is not there."
+        self.uses = Uses()
 
         self.target: ConnectTarget | None = None
         self.visitor: Visitor | None = None
@@ -148,24 +132,19 @@ class ServerConnection(Protocol):
         "Milliseconds that it keeps of what it plays, as it said last; 0: nothing yet."
 
         self.since = clock.seconds()
-        self._rates: tuple[Rates, Rates] | None = None
-        "Of what comes and goes: 2.6 KB, made for those that do something."
+        self.untold = False
+        "It was refused, and the log tells of it together with others."
+
+        self._throughput: Throughput | None = None
+        "2.6 KB, made for those that do something."
         self._liveness = Liveness(session, self.since, care.ping_interval, care.ping_timeout)
         self._beat = beat
         self._reader: Reader | None = None
         "While publishing over a socket."
-        self._turn: Deferred[None] | None = None
-        "The decision that is waited for."
+        self._decision: Deferred[None] | None = None
+        "What is waited for."
         self._quick_ack: Callable[[], None] | None = None
-        self._reason = ""
-        "Why it ends."
-        self._abort: IDelayedCall | None = None
-        "While it lingers."
-        self._gone: Deferred[None] | None = None
-        "Somebody waits for its end."
-        self._lost = False
-        self._untold = False
-        "It was refused, and the log tells of it together with others."
+        self._ending: Ending | None = None
 
     # ---------------------------------------------------------------- Twisted
 
@@ -177,12 +156,12 @@ class ServerConnection(Protocol):
         self.id = self.registry.new_id()
         self.peer = f"#{self.id} {_name_of(self.address, getattr(peer, 'port', None))}"
         self.writer = writer_for(transport)
-        self.writer.drained = self._drained
+        self.writer.drained = self.uses.resume
         self._quick_ack = quick_ack(transport)
         try:
             self.registry.admit(self)
         except Refused:
-            self._lost = self._untold = True
+            self.untold = True
             self.session.close()
             transport.abortConnection()
 
@@ -200,72 +179,51 @@ class ServerConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close what was opened, and say so once."""
-        self._lost = True
-        self._end(in_words(reason))
-        if self._abort is not None and self._abort.active():
-            self._abort.cancel()
+        ending = self._end(in_words(reason), lost=True)
         if self in self.registry.connections:
             self.registry.leave(self)
             self.registry.ledger.close(self.page, *self.traffic)
         # /close is all the goodbye that FFmpeg says through a tunnel
-        wanted = bool(reason.check(ClosedByClient))
-        for stream in tuple(self.streams.values()):
-            stream.close(self._reason, wanted=wanted)
-        self.streams.clear()
+        self.uses.close(ending.reason, wanted=bool(reason.check(ClosedByClient)))
         if self.account is not None:
             self.account.left()
         if self.visitor is not None:
-            self.note(EventKind.DISCONNECT, self._reason, self.visitor.application)
-        if not self._untold:
+            self.note(EventKind.DISCONNECT, ending.reason, self.visitor.application)
+        if not self.untold:
             self.log.info(
                 "{peer} left: {reason}, after {seconds:.1f} s, {received} bytes received,"
                 " {sent} sent",
                 peer=self.peer,
-                reason=self._reason.rstrip("."),
+                reason=ending.reason.rstrip("."),
                 seconds=self.clock.seconds() - self.since,
                 received=self.session.bytes_received,
                 sent=self.writer.sent,
-                strays=self.strays,
-                variant=self.variant,
             )
-        if self._gone is not None:
-            self._gone.callback(None)
+        ending.over()
 
     # ------------------------------------------------------------------ in
 
     def _handle(self, events: list[Event]) -> None:
         session = self.session
-        streams = self.streams
+        uses = self.uses
         while events:
             fed = False
             for event in events:
                 if type(event) is Message:
-                    stream = streams.get(event.stream_id) or self._meant(event)
-                    if stream is None:
+                    use = uses.get(event.stream_id) or uses.meant(event)
+                    if use is None:
                         self.stray()
                     else:
-                        stream.push(event)
+                        use.push(event)
                         fed = True
                 else:
                     self._heard(event)
             if fed:
-                for stream in tuple(streams.values()):
-                    stream.flush()
-            if self._turn is not None or not session.more:
+                for use in tuple(uses.values()):
+                    use.flush()
+            if self._decision is not None or not session.more:
                 return
             events = session.receive(b"")
-
-    @property
-    def _publishing(self) -> list[Publishing]:
-        return [s for s in self.streams.values() if isinstance(s, Publishing)]
-
-    def _meant(self, message: Message) -> Publishing | None:
-        """Some encoders send metadata on stream 0: it is meant for their only stream."""
-        if message.stream_id == 0:
-            publishing = self._publishing
-            if len(publishing) == 1:
-                return publishing[0]
-        return None
 
     def stray(self) -> None:
         """
@@ -290,61 +248,36 @@ class ServerConnection(Protocol):
                     self.send()  # the handshake's own bytes are never encrypted
                     self.writer = CipherWriter(self.writer, event.ciphers.encrypt)
             case CloseStream():
-                self.close_stream(event.stream_id, "closed by the client")
+                self.close_use(event.stream_id, "closed by the client")
             case Receive():
-                stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Watching):
+                if use := self.uses.get(event.stream_id):
                     self.send()
-                    stream.receive(audio=event.audio, video=event.video)
+                    use.receive(audio=event.audio, video=event.video)
             case SetBufferLength():
                 self.buffer = event.milliseconds
-                stream = self.streams.get(event.stream_id)
-                if isinstance(stream, Watching):
-                    stream.buffer(event.milliseconds)
+                if use := self.uses.get(event.stream_id):
+                    use.buffer(event.milliseconds)
             case SwfVerificationResponse():
                 if why := self.verification.heard(event):
                     self._reject(why)
 
-    # ------------------------------------------------------------- decisions
-
     def _decide(self, event: Decision) -> None:
-        answer = self._answer(event)
-        try:
-            waits_for = answer.send(None)
-        except StopIteration:  # most wait for nobody, and a Deferred for each would be 4 µs
+        decision = decide(self, event)
+        if decision is None:
             return
-        turn = Deferred.fromCoroutine(_going_on(answer, waits_for))
         transport: Any = self.transport
-        self._turn = turn
+        self._decision = decision
         self.mind_transport()
         transport.pauseProducing()
 
         def decided(_: object) -> None:
-            self._turn = None
+            self._decision = None
             if not self._lost:
                 transport.resumeProducing()
                 self.mind_transport()
                 self.dataReceived(b"")
 
-        turn.addTimeout(self.care.decision_timeout, self.clock)
-        turn.addCallback(decided)
-
-    async def _answer(self, event: Decision) -> None:
-        """Run a turn; the one place where a refusal becomes an answer."""
-        try:
-            await TURNS[type(event)](self, event)
-        except Refused as refused:
-            self._refuse(event, refused.status, refused.reason)
-        except CancelledError:  # the connection has ended; else the decision took too long
-            failed = _FAILED.get(type(event), StatusCode.FAILED)
-            self._refuse(event, Status(failed, _TOO_LONG), _TOO_LONG)
-        except Exception:
-            name = type(event).__name__
-            self.log.failure("{peer}: {event} failed", peer=self.peer, event=name)
-            if self.session.deciding:
-                failed = _FAILED.get(type(event), StatusCode.FAILED)
-                self.session.refuse(event, Status(failed, _SORRY))
-            self.finish(_SORRY)
+        decision.addCallback(decided)
 
     async def ask(self, opinion: Awaitable[T], undo: Callable[[T], None]) -> T:
         """
@@ -358,25 +291,6 @@ class ServerConnection(Protocol):
             undo(answer)
             raise CancelledError
         return answer
-
-    def _refuse(self, event: Decision, status: Status, reason: str) -> None:
-        if not self.session.deciding:
-            return
-        self.session.refuse(event, status)
-        if isinstance(event, Connect):
-            self._untold = not self.registry.refusals.at_connect(self.address)
-        if isinstance(event, Connect | Publish | Play) and not self._untold:
-            self.log.info(
-                "{peer}: {event} refused: {code}: {reason}",
-                peer=self.peer,
-                event=type(event).__name__.lower(),
-                code=str(status.code),
-                reason=reason,
-            )
-        if isinstance(event, Connect):
-            self.finish(reason)
-        elif isinstance(event, Publish):
-            self.finish_if_unused(reason)
 
     # ------------------------------------------------------------------ out
 
@@ -399,38 +313,31 @@ class ServerConnection(Protocol):
         decision; a tunnel treats players and publishers differently.
         """
         transport: Any = self.transport
-        reader = self._reader
-        publishing = self._publishing
-        publishes = (
-            bool(publishing) and self._turn is None and self.session.state is State.CONNECTED
-        )
-        if isinstance(transport, Tunnel) and self.session.state is State.CONNECTED:
-            transport.use = TunnelUse.PUBLISHING if publishing else TunnelUse.PLAYING
+        reader, publishing = self._reader, self.uses.publishing
+        connected = self.session.state is State.CONNECTED
+        publishes = bool(publishing) and connected and self._decision is None
+        if isinstance(transport, Tunnel) and connected:
+            transport.carry(publishing=bool(publishing))
         if publishes and reader is None:
             self._reader = reader_for(transport, self.dataReceived)
             if self._reader is not None:
-                self._beat.join(self._reader, min(stream.merge for stream in publishing))
+                self._beat.join(self._reader, min(use.merge for use in publishing))
         elif reader is not None and not publishes:
             self._reader = None
             self._beat.leave(reader)
 
-    def _drained(self) -> None:
-        for stream in tuple(self.streams.values()):
-            if isinstance(stream, Watching):
-                stream.resume()
-
     # ------------------------------------------------------------------ ends
 
-    def close_stream(self, stream_id: int, reason: str) -> None:
-        """A NetStream's use is over, as its client wanted."""
-        stream = self.streams.pop(stream_id, None)
-        if stream is not None:
-            stream.close(reason, wanted=True)
+    def close_use(self, stream_id: int, reason: str) -> None:
+        """The use of a message stream is over, as its client wanted."""
+        use = self.uses.pop(stream_id, None)
+        if use is not None:
+            use.close(reason, wanted=True)
             self.mind_transport()
 
-    def drop_stream(self, stream_id: int) -> None:
-        """Forget a NetStream that has ended by itself; its id may be used again."""
-        self.streams.pop(stream_id, None)
+    def drop(self, stream_id: int) -> None:
+        """Forget a use that has ended by itself; its message stream may be used again."""
+        self.uses.pop(stream_id, None)
         self.session.free(stream_id)
         self.mind_transport()
 
@@ -441,7 +348,7 @@ class ServerConnection(Protocol):
         librtmp, and so OBS, waits for 30 s after a refusal unless the connection is closed.
         """
         self.send()
-        if not self.streams:
+        if not self.uses:
             self.finish(reason)
 
     def finish(self, reason: str, linger: float | None = None) -> None:
@@ -456,23 +363,21 @@ class ServerConnection(Protocol):
         self.send()
         if self.session.state is State.CLOSED:
             return
-        self._end(reason)
         transport: Any = self.transport
         linger = self.care.linger if linger is None else linger
-        self._abort = self.clock.callLater(linger, transport.abortConnection)
+        self._end(reason).linger(linger, transport.abortConnection)
         close()
 
     @property
     def accounts(self) -> set[str]:
         """In whose names it is here: by its login, and by what spoke for each of its streams."""
-        names = {stream.account for stream in self.streams.values()}
+        names = self.uses.accounts
         return names if self.account is None else {self.account.name, *names}
 
     def expel(self, reason: str) -> None:
         """Somebody in charge wants it gone: tell the client why, whatever it does, and close."""
-        for stream_id, stream in tuple(self.streams.items()):
-            if self.streams.get(stream_id) is stream:  # the end of one may end another
-                stream.expel(reason)
+        for use in self.uses.each():
+            use.expel(reason)
         if self.session.state is State.CONNECTED:
             self.session.status(0, Status(StatusCode.CONNECT_CLOSED, reason))
         self.finish(reason)
@@ -496,53 +401,36 @@ class ServerConnection(Protocol):
     @property
     def expects(self) -> bool:
         """Whether there is media to come from the client, or due to it."""
-        return any(stream.expects for stream in self.streams.values())
-
-    def ask_to_reconnect(self, where: Callable[[ConnectTarget], str]) -> bool:
-        """
-        Ask a client to connect elsewhere, by a new tcUrl; empty: by the one it knows. False: it
-        did not say that it can (Enhanced RTMP v2, capsEx).
-        """
-        if self.visitor is None or self.target is None or self.session.state is not State.CONNECTED:
-            return False
-        capabilities = self.visitor.properties.get("capsEx")
-        if not isinstance(capabilities, int | float) or not 0 < capabilities < 1 << 32:
-            return False
-        if not int(capabilities) & _RECONNECT:
-            return False
-        url = where(self.target)
-        status = Status(
-            StatusCode.CONNECT_RECONNECT_REQUEST, _MOVE_ON, {"tcUrl": url} if url else {}
-        )
-        self.session.status(0, status)
-        self.send()
-        return True
+        return self.uses.expects
 
     def shut_down(self, linger: float) -> Deferred[None]:
         """The server stops: tell the client, close within `linger` seconds; fires when it left."""
-        reason = "the server is shutting down"
-        gone = self._gone = self._gone or Deferred()
-        for stream in tuple(self.streams.values()):
-            stream.shut_down()
+        for use in self.uses.each():
+            use.shut_down()
         if self.session.state is State.CONNECTED:
             self.session.status(0, Status(StatusCode.CONNECT_APP_SHUTDOWN, _SHUT_DOWN))
+        reason = "the server is shutting down"
         self.finish(reason, linger)
-        if self._abort is not None and self._abort.active():  # it was about to leave anyway
-            left = self._abort.getTime() - self.clock.seconds()
-            self._abort.reset(min(left, linger))
-        return gone
+        return self._end(reason).hurry(linger)
 
-    def _end(self, reason: str) -> None:
-        """Read and decide nothing any more."""
+    @property
+    def _lost(self) -> bool:
+        return self._ending is not None and self._ending.lost
+
+    def _end(self, reason: str, *, lost: bool = False) -> Ending:
+        """Read and decide nothing any more; the first reason is the one that counts."""
         due = self.session.deciding
         self.session.close()
-        if not self._reason:
-            self._reason = reason
-            if not self._lost:
+        ending = self._ending
+        if ending is None:
+            ending = self._ending = Ending(reason, self.clock)
+            if not lost:
                 self._record(reason)
+        ending.lost = ending.lost or lost
         self.mind_transport()
-        if due and self._turn is not None:
-            self._turn.cancel()
+        if due and self._decision is not None:
+            self._decision.cancel()
+        return ending
 
     def _broken(self, error: RemoteProtocolError) -> None:
         if self.session.said is not None:
@@ -604,62 +492,52 @@ class ServerConnection(Protocol):
     @property
     def bitrates(self) -> tuple[Speed, Speed]:
         """Bits per second, in and out."""
-        if self._rates is None:
-            return Speed(), Speed()
-        received, sent = self._rates
-        return received.speed * 8, sent.speed * 8
+        return self._throughput.bitrates if self._throughput else (Speed(), Speed())
 
     # ------------------------------------------------------------------ time
 
     def sweep(self, now: float) -> None:
         """Once a second: has the client been quick enough, is it still there?"""
-        session, limits = self.session, self.care.limits
-        if self._rates is None and self.streams:
-            self._rates = Rates(self.since), Rates(self.since)
-        if self._rates is not None:
-            for rates, total in zip(self._rates, self.traffic, strict=True):
-                rates.sample(now, total)
+        session = self.session
+        if self._throughput is None and self.uses:
+            self._throughput = Throughput(self.since)
+        if self._throughput is not None:
+            self._throughput.sample(now, *self.traffic)
         if session.state is State.CLOSED:
             return
         try:
-            alive = self._liveness.look(now, reading=self._turn is None)
+            alive = self._liveness.look(now, reading=self._decision is None)
         except RemoteProtocolError as error:
             self._broken(error)
             return
         self.send()
         if not alive:
             self.abort("nothing was heard for too long, not even the answer to a ping")
-        elif session.state is State.HANDSHAKING:
-            if now - self.since > limits.handshake_timeout:
-                self.abort(f"no handshake within {limits.handshake_timeout:g} s")
-        elif session.state is State.HANDSHAKEN and self._turn is None:
-            allowed = limits.handshake_timeout + limits.connect_timeout
-            if now - self.since > allowed:
-                self.abort(f"no connect within {allowed:g} s")
-        elif self._turn is None and (  # else its answer may be there, unread
-            why := self.verification.overdue(now, publishes=bool(self._publishing))
-        ):
+        elif self._decision is not None:  # what it says meanwhile may be there, unread
+            self._go_on(now)
+        elif why := self._overdue(now):
+            self.abort(why)
+        elif why := self.verification.overdue(now, publishes=bool(self.uses.publishing)):
             self._reject(why)
         else:
-            for stream_id, stream in tuple(self.streams.items()):
-                if self.streams.get(stream_id) is stream:  # the end of one may end another
-                    stream.sweep(now)
-            if session.more:  # it waited for an answer that did not come
-                self.dataReceived(b"")
+            self._go_on(now)
 
+    def _overdue(self, now: float) -> str:
+        """Why a client that has not connected yet has to go, or nothing."""
+        limits, state = self.care.limits, self.session.state
+        allowed = limits.handshake_timeout
+        if state is State.HANDSHAKEN:
+            allowed += limits.connect_timeout
+        if state is State.CONNECTED or now - self.since <= allowed:
+            return ""
+        what = "connect" if state is State.HANDSHAKEN else "handshake"
+        return f"no {what} within {allowed:g} s"
 
-def _going_on(
-    answer: Coroutine[Deferred[Any], Any, None], waits_for: Deferred[Any]
-) -> Generator[Deferred[Any], Any, None]:
-    """A coroutine that has begun, and what it waits for first."""
-    with suppress(StopIteration):
-        while True:
-            try:
-                found = yield waits_for
-            except Exception as error:
-                waits_for = answer.throw(error)
-            else:
-                waits_for = answer.send(found)
+    def _go_on(self, now: float) -> None:
+        for use in self.uses.each():
+            use.sweep(now)
+        if self.session.more:  # it waited for an answer that did not come
+            self.dataReceived(b"")
 
 
 def _name_of(address: str, port: int | None) -> str:
@@ -669,14 +547,4 @@ def _name_of(address: str, port: int | None) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-_SORRY: Final = "The server failed; its log says why."
-_TOO_LONG: Final = "It took too long to decide."
 _SHUT_DOWN: Final = "The server is shutting down."
-_MOVE_ON: Final = "The server is about to stop: please connect anew."
-_RECONNECT: Final = 1
-"Of capsEx: the client understands reconnect requests."
-_FAILED: Final[dict[type, StatusCode]] = {
-    Connect: StatusCode.CONNECT_FAILED,
-    Play: StatusCode.PLAY_FAILED,
-    Call: StatusCode.CALL_FAILED,
-}

@@ -39,15 +39,16 @@ _WORDS: Final = {
 class Playing(Watching):
     """A client watches a stream."""
 
+    __slots__ = ("_back", "_ended", "_owed", "_recorded", "_subscriber")
+
     RECORDED = False
     CAME_OF_IT = ", {skips} skips of {skipped} messages"
-
-    _ended: EndReason | None = None
-    "Why there is nothing more to come, or nothing for now."
 
     def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
         super().__init__(connection, stream_id, permit)
         self._subscriber: Subscriber | None = None
+        self._ended: EndReason | None = None
+        "Why there is nothing more to come, or nothing for now."
         self._back: Rewound | None = None
         "Where it is in the stream's past, if it is there,"
         self._recorded = 0
@@ -236,7 +237,7 @@ class Playing(Watching):
             complete = Status(StatusCode.PLAY_COMPLETE, status.description)
             connection.session.play_status(self._stream_id, complete)
         self._tell_end(status)
-        connection.drop_stream(self._stream_id)
+        connection.drop(self._stream_id)
         self._over(status.description)
         connection.send()
         if reason is EndReason.STALLED:

@@ -94,9 +94,10 @@ class Publishing(Use):
     def tell(self, status: Status) -> None:
         """`live.Publisher`: pass it on, even when the publication has just ended."""
         connection = self.connection
-        if connection.session.state is State.CONNECTED and connection.streams.get(
-            self._stream_id
-        ) in (self, None):
+        if connection.session.state is State.CONNECTED and connection.uses.get(self._stream_id) in (
+            self,
+            None,
+        ):
             connection.session.status(self._stream_id, status)
             connection.send()
 

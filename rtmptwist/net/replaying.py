@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Replaying(Watching):
     """A client watches a file."""
 
+    __slots__ = ("_playback",)
+
     RECORDED = True
     WHAT = "the file "
     CAME_OF_IT = " of a file"

@@ -44,7 +44,7 @@ class Tap:
         connection = self._connection
         if connection.writer is old:
             connection.writer = new
-        for stream in connection.streams.values():
+        for stream in connection.uses.values():
             if isinstance(stream, Playing) and stream.subscriber.writer is old:
                 stream.subscriber.writer = new
 

@@ -184,6 +184,10 @@ class Tunnel:
             self.log.failure("a connection in a tunnel failed while it was opened")
             self.abortConnection()
 
+    def carry(self, *, publishing: bool) -> None:
+        """What it carries from now on: a publisher, or one that plays or does nothing much."""
+        self.use = Use.PUBLISHING if publishing else Use.PLAYING
+
     # ------------------------------------------------------------- for HTTP
 
     def feed(self, data: bytes) -> None:

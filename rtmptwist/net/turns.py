@@ -80,11 +80,11 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
     application, grant, stream_id = permit.application, permit.grant, event.stream_id
     # it is there before it begins: what it displaces may be all that the connection did so far
     publishing = Publishing(connection, stream_id, permit, event.kind)
-    connection.streams[stream_id] = publishing
+    connection.uses[stream_id] = publishing
     try:
         inlet = application.publish(grant.path, publishing, grant.identity)
     except Refused as refused:
-        connection.drop_stream(stream_id)
+        connection.drop(stream_id)
         permit.refused(refused)
         raise
     publishing.attach(inlet, application.settings.merge)
@@ -95,12 +95,12 @@ async def publish(connection: ServerConnection, event: Publish) -> None:
 
 async def play(connection: ServerConnection, event: Play) -> None:
     """Watch a stream or a file, if the account may, perhaps after others."""
-    before = connection.streams.get(event.stream_id)
+    before = connection.uses.get(event.stream_id)
     if isinstance(before, Watching) and not event.reset:
         before.enlist(event, _play_next)
         return
     permit, film = await to_play(connection, event, connection.ask)
-    connection.close_stream(event.stream_id, "another play")
+    connection.close_use(event.stream_id, "another play")
     _play(connection, event, permit, film, None)
 
 
@@ -132,7 +132,7 @@ def _play(
         playing.begin(permit, event.start, event.duration)
     if before is not None:
         before.give_way(watching)
-    connection.streams[event.stream_id] = watching
+    connection.uses[event.stream_id] = watching
     if before is None:
         connection.session.accept(event, recorded=watching.RECORDED)
     else:
@@ -177,7 +177,7 @@ async def seek(connection: ServerConnection, event: Seek) -> None:
         return
     assert isinstance(watching, Playing)
     excerpt = await connection.ask(watching.look_back(time), _put_away)
-    if connection.streams.get(event.stream_id) is not watching:
+    if connection.uses.get(event.stream_id) is not watching:
         _put_away(excerpt)  # the stream has ended meanwhile, which the client knows
         return
     connection.session.accept(event)
@@ -205,7 +205,7 @@ def _put_away(excerpt: Excerpt | None) -> None:
 
 
 def _watching(connection: ServerConnection, event: Pause | Seek) -> Watching:
-    watching = connection.streams.get(event.stream_id)
+    watching = connection.uses.get(event.stream_id)
     if not isinstance(watching, Watching):
         raise Refused(StatusCode.FAILED, "Nothing is playing on this stream.")
     return watching

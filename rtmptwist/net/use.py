@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 class Use(ABC):
     """A client publishes or plays."""
 
+    __slots__ = (
+        "__weakref__",
+        "_grant",
+        "_path",
+        "_stream_id",
+        "application",
+        "connection",
+        "since",
+    )
+
     DOES: ClassVar[str]
     "As logs call it: `plays`."
 
@@ -78,6 +88,15 @@ class Use(ABC):
     @abstractmethod
     def flush(self) -> None:
         """That was all of this read."""
+
+    def resume(self) -> None:  # noqa: B027 - who publishes is sent nothing, nor below
+        """The writer is idle."""
+
+    def receive(self, *, audio: bool | None, video: bool | None) -> None:  # noqa: B027
+        """The client wants sound or pictures no more, or again."""
+
+    def buffer(self, milliseconds: int) -> None:  # noqa: B027
+        """The client keeps so much of what it plays."""
 
     @abstractmethod
     def close(self, reason: str, *, wanted: bool) -> None:
@@ -139,7 +158,7 @@ class Use(ABC):
         """End it from this side, and tell the client why."""
         connection = self.connection
         self._tell_end(status)
-        connection.drop_stream(self._stream_id)
+        connection.drop(self._stream_id)
         self._over(status.description)
         connection.finish_if_unused(status.description)
 
@@ -162,6 +181,8 @@ class Use(ABC):
 class Watching(Use):
     """A client plays, and so has nothing to send."""
 
+    __slots__ = ("_idle", "_playlist")
+
     DOES = "plays"
     BEGINS = EventKind.PLAY
     ENDS = EventKind.STOP
@@ -169,11 +190,12 @@ class Watching(Use):
     RECORDED: ClassVar[bool]
     "Whether it is a file."
 
-    _playlist: Playlist | None = None
-    "What follows, if anything was ever queued."
-
-    _idle = False
-    "It has ended, nothing followed, and it is still there."
+    def __init__(self, connection: ServerConnection, stream_id: int, permit: Permit) -> None:
+        super().__init__(connection, stream_id, permit)
+        self._playlist: Playlist | None = None
+        "What follows, if anything was ever queued."
+        self._idle = False
+        "It has ended, nothing followed, and it is still there."
 
     @property
     @abstractmethod
@@ -187,18 +209,6 @@ class Watching(Use):
     @abstractmethod
     def unpause(self, time: int) -> None:
         """Go on; the client stopped at that time (ms)."""
-
-    @abstractmethod
-    def resume(self) -> None:
-        """The writer is idle."""
-
-    @abstractmethod
-    def receive(self, *, audio: bool | None, video: bool | None) -> None:
-        """The client wants sound or pictures no more, or again."""
-
-    @abstractmethod
-    def buffer(self, milliseconds: int) -> None:
-        """The client keeps so much."""
 
     # -------------------------------------------------------------- what follows
 

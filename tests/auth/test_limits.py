@@ -342,7 +342,7 @@ def test_what_the_application_allows_narrows_every_grant() -> None:
     house.inner.terms = Terms(bitrate=2000, height=1080)
     site = house.site
     site.publish()
-    (publishing,) = site.connections[0].streams.values()
+    (publishing,) = site.connections[0].uses.values()
     assert isinstance(publishing, Publishing)
     assert publishing._grant.terms == Terms(bitrate=1000, duration=60, height=1080)
 
@@ -538,7 +538,7 @@ class Coming(RuleBasedStateMachine):
             return
         numbers = counted(self.house)
         assert [key for key, most in self.most.items() if max(numbers[key], default=0) > most] == []
-        uses = [use for c in self.site.connections for use in c.streams.values()]
+        uses = [use for c in self.site.connections for use in c.uses.values()]
         on_air = {use._path for use in uses if isinstance(use, Publishing)}
         assert sum(numbers["publishers"]) == len(on_air)
         assert sum(numbers["viewers"]) == sum(isinstance(use, Playing) for use in uses)

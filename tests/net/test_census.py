@@ -172,5 +172,5 @@ def test_who_only_waits_has_no_rates() -> None:
     site.publish()
     site.pass_time(2)
     idle, busy = census.connections()
-    assert (idle._rates, measure(idle).bitrate_in.minute) == (None, 0)
+    assert (idle._throughput, measure(idle).bitrate_in.minute) == (None, 0)
     assert measure(busy).bitrate_in.minute > 0

@@ -681,7 +681,7 @@ def test_a_displaced_publisher_keeps_a_connection_that_does_other_things() -> No
     site.publish()
     assert first.told[-1] == "Publish.BadName"
     assert not client.closed
-    assert list(server_of(client).streams) == [2]
+    assert list(server_of(client).uses) == [2]
     first.stream.close()
     site.pump()
     assert site.application.is_live("show")

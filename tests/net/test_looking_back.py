@@ -184,7 +184,7 @@ async def test_from_the_past_into_the_present_without_a_gap(tmp_path: Path) -> N
         await publisher.feed(*film(12, 14))
         await viewer.until(lambda: len(frames(viewer)) >= len(film(2, 14)))
         assert frames(viewer) == of(film(2, 14))
-        uses = [use for each in host.site.connections() for use in each.streams.values()]
+        uses = [use for each in host.site.connections() for use in each.uses.values()]
         (playing,) = (use for use in uses if isinstance(use, Playing))
         assert playing.meter.state == "flowing"
 

@@ -272,7 +272,7 @@ async def test_what_waited_for_those_who_left_is_freed_at_once(
         publisher = await host.publish(on=connection)
         await host.play(on=connection)
         await publisher.feed(*headers(), *gop(0))
-        uses = [ref(use) for server in host.connections for use in server.streams.values()]
+        uses = [ref(use) for server in host.connections for use in server.uses.values()]
         assert len(uses) == 2
         gc.disable()
         try:
