@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from twisted.application.service import Service
 
@@ -165,6 +165,23 @@ class RuleBook:
                 words = f"is not there; `rtmptwist {command.format(path)}` makes it"
                 raise BadFile(path, [(0, words)]) from error
         return self._files[path, read]
+
+
+_SECRETS: Final = {
+    "keys": frozenset({"key"}),
+    "logins": frozenset(
+        {"password", "token", "response", "challenge", "opaque", "nonce", "cnonce"}
+    ),
+    "signing": frozenset({"sig"}),
+}
+"What somebody is known by of an URL's query, by the key that has it checked."
+
+
+def secrets_of(app: App) -> frozenset[str]:
+    """The parts of a query that one application checks itself."""
+    return frozenset[str]().union(
+        *(names for key, names in _SECRETS.items() if getattr(app, key) is not None)
+    )
 
 
 def limits_of(app: App) -> AppLimits:

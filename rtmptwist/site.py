@@ -59,7 +59,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
 from rtmptwist.plugins import Plugged, Services
 from rtmptwist.plugins import check as check_plugin
-from rtmptwist.rules import RuleBook, limits_of
+from rtmptwist.rules import RuleBook, limits_of, secrets_of
 from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.history import History
 from rtmptwist.vod.library import Library
@@ -216,8 +216,9 @@ class Site:
         self._rules: dict[Application, Rules] = {}
         self._chains: dict[Application, Chain] = {}
         self._limits: dict[Application, AppLimits] = {}
+        self._secrets: dict[Application, frozenset[str]] = {}
         self.gate = LimitedGate(
-            HookedGate(SiteGate(self._rules), self._chains, reactor, time.time),
+            HookedGate(SiteGate(self._rules), self._chains, reactor, time.time, self._secrets),
             self._limits,
             config.limits.trusted,
             self.bans.bans.of_account,
@@ -348,6 +349,7 @@ class Site:
             application.swfs = plan.swfs[application]
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
+            self._secrets[application] = secrets_of(app)
             self._chains.pop(application, None)  # most have no hooks, and need not pay for any
             application.record_listeners[:] = [
                 partial(self.registry.journal.recorded, application.name, application.host)

@@ -12,6 +12,8 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import NOT_DONE_YET
 
+from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
+from rtmptwist.config.convert import Access
 from rtmptwist.config.schema import Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.hooks import asking
 from rtmptwist.hooks.asking import NOT_NOW
@@ -48,6 +50,37 @@ async def asked_over_tls(
         asked = (hook(on=on, **keys),)
         async with serving(live(hooks=("backend",)), hooks=asked, scheme=scheme) as host:
             yield host, web
+
+
+# ---- what is told
+
+
+@pytest.mark.parametrize("credentials", ["no", "yes"])
+def test_a_key_is_between_the_client_and_the_server(tmp_path: Path, credentials: str) -> None:
+    """Unless it is to be checked by the hook as well."""
+    secret = new_key()
+    keys = tmp_path / "live.keys"
+    keys.write_text(f"{StreamKey('show', hash_of(secret)).line()}\n")
+    keys.chmod(0o600)
+
+    @reactor_test
+    async def test() -> None:
+        async with backend(tmp_path) as web:
+            by_key = Access(proofs=frozenset({"keys"}))
+            app = live(hooks=("backend",), publish=by_key, keys=keys)
+            asked = hook(
+                on="publish done", url=web.url, ca=web.ca, format="form", credentials=credentials
+            )
+            async with serving(app, hooks=(asked,)) as host:
+                publisher = await host.publish(f"show?key={secret}&camera=2")
+                await publisher.leave()
+                await eventually(lambda: len(web.heard) == 3)
+                (said,) = web.of("publish")
+                assert said["camera"] == "2"
+                assert said.get("key") == (secret if credentials == "yes" else None)
+                assert (secret in str(web.heard)) is (credentials == "yes")
+
+    test()
 
 
 # ---- what can be answered

@@ -15,12 +15,12 @@ from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.auth.signing import Secret, canonical
-from rtmptwist.config.convert import Who
+from rtmptwist.config.convert import Login, Who
 from rtmptwist.config.schema import App
 from rtmptwist.live.access import Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
-from rtmptwist.rules import RuleBook
+from rtmptwist.rules import RuleBook, secrets_of
 from tests.support.live import Settings
 from tests.support.memory import failure_of, result_of
 
@@ -159,3 +159,12 @@ def test_a_file_that_the_server_cannot_reach(
 def test_a_file_that_means_something_else(house: House) -> None:
     with pytest.raises(BadFile, match=r"signing:1: expected NAME sha256:HASH"):
         house.rules("keys", keys=house.signing)
+
+
+def test_what_an_application_checks_itself() -> None:
+    none = App(name="live")
+    assert secrets_of(none) == frozenset()
+    assert secrets_of(replace(none, keys=Path("keys"))) == {"key"}
+    both = secrets_of(replace(none, logins=(Login("certificate"),), signing=Path("signing")))
+    assert {"password", "token", "response", "sig"} < both
+    assert {"user", "key", "exp", "kid"}.isdisjoint(both)

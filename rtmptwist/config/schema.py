@@ -178,6 +178,7 @@ class Hook:
     at_once: Annotated[int, Count(1, 10_000)] = 16
     queue: Annotated[int, Count(0, 1_000_000)] = 1000
     format: Annotated[str, Choice("json", "form")] = "json"
+    credentials: Annotated[str, Choice("yes", "no")] = "no"
     secret: Annotated[Path | None, Place("none")] = None
     ca: Annotated[Path | None, Place("system")] = None
     verify: Annotated[str, Choice("yes", "no")] = "yes"

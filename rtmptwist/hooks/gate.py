@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -33,17 +34,22 @@ class HookedGate:
         chains: Mapping[Application, Chain],
         clock: IReactorTime,
         now: Callable[[], float],
+        secrets: Mapping[Application, frozenset[str]] = MappingProxyType({}),
     ) -> None:
-        """An application without hooks is not in `chains`. `now`: seconds since the epoch."""
+        """
+        An application without hooks is not in `chains`. `now`: seconds since the epoch. `secrets`:
+        parts of queries by which an application knows people.
+        """
         self._inner = inner
-        self._chains = chains
-        self._clock = clock
-        self._now = now
+        self.chains = chains
+        self.clock = clock
+        self.now = now
+        self.secrets = secrets
 
     async def login(self, visitor: Visitor) -> Account:
         """Whom all let in."""
         account = await self._inner.login(visitor)
-        member = HookedAccount(account, visitor, self._chains, self._clock, self._now)
+        member = HookedAccount(self, account, visitor)
         try:
             await member.come(visitor.application, visitor.query, account.name)
         except BaseException:
@@ -55,31 +61,12 @@ class HookedGate:
 class HookedAccount:
     """`live.Account`: another one, with what hooks say to what it does."""
 
-    __slots__ = (
-        "_chains",
-        "_client",
-        "_clock",
-        "_consents",
-        "_elsewhere",
-        "_inner",
-        "_now",
-        "_visitor",
-    )
+    __slots__ = ("_client", "_consents", "_elsewhere", "_gate", "_inner", "_visitor")
 
-    def __init__(
-        self,
-        inner: Account,
-        visitor: Visitor,
-        chains: Mapping[Application, Chain],
-        clock: IReactorTime,
-        now: Callable[[], float],
-    ) -> None:
-        """The arguments are those of the gate, and who asked it."""
+    def __init__(self, gate: HookedGate, inner: Account, visitor: Visitor) -> None:
+        self._gate = gate
         self._inner = inner
         self._visitor = visitor
-        self._chains = chains
-        self._clock = clock
-        self._now = now
         self._client: Client | None = None
         "What hooks hear of it: made for the first that is asked, which most never need (8 µs)."
         self._elsewhere: tuple[Application, ...] = ()
@@ -99,9 +86,9 @@ class HookedAccount:
         Raises:
             Refused: it may not.
         """
-        chain = self._chains.get(application)
+        chain = self._gate.chains.get(application)
         if chain is not None:
-            since = self._clock.seconds()
+            since = self._gate.clock.seconds()
             question = self._question(Event.CONNECT, account, application, query)
             consent = await chain.agree(question)  # others may come meanwhile, by other names
             self._consents += ((since, consent),)
@@ -112,7 +99,7 @@ class HookedAccount:
         if application is not self._visitor.application and application not in self._elsewhere:
             await self._come_by_name(request)
         grant = await self._inner.authorize(request)
-        chain = self._chains.get(application)
+        chain = self._gate.chains.get(application)
         if chain is None:
             return grant
         try:
@@ -147,14 +134,19 @@ class HookedAccount:
         return Question(
             event,
             new_id(),
-            self._now(),
+            self._gate.now(),
             self._client,
             account,
             application.name,
             application.host,
             name,
             query,
+            # what it showed to the application that it connected to is in all its queries
+            secrets=self._secrets(application) | self._secrets(self._visitor.application),
         )
+
+    def _secrets(self, application: Application) -> frozenset[str]:
+        return self._gate.secrets.get(application, frozenset())
 
     def objection(self) -> str:
         """As it is: hooks are asked once."""
@@ -164,4 +156,4 @@ class HookedAccount:
         """The connection has ended."""
         self._inner.left()
         for since, consent in self._consents:
-            consent.over(Usage("", self._clock.seconds() - since))
+            consent.over(Usage("", self._gate.clock.seconds() - since))

@@ -30,6 +30,10 @@ class Settings(Patience, Protocol):
         """`ask`, `tell` or `keep`."""
 
     @property
+    def credentials(self) -> str:
+        """`yes` or `no`: whether it gets the secrets that the server checks itself."""
+
+    @property
     def restart(self) -> float:
         """Seconds before a program that is kept is started again."""
 
@@ -57,12 +61,12 @@ class Hook:
 
     async def ask(self, question: Question) -> Answer:
         """Its answer, or what stands for it."""
-        return await self._asking.ask(question)
+        return await self._asking.ask(self._fit(question))
 
     def tell(self, question: Question) -> None:
         """Something is over; it may want to know."""
         if question.event in self._events:
-            self._telling.tell(question)
+            self._telling.tell(self._fit(question))
 
     def attend(self, question: Question) -> Callable[[], None] | None:
         """Something begins that was allowed by all. What is to be called when it is over."""
@@ -74,12 +78,15 @@ class Hook:
             return Kept(
                 self.name,
                 self._carrier.programs,
-                question.environment(),
+                self._fit(question).environment(),
                 self._clock,
                 pause=settings.restart,
                 restarts=settings.restarts,
             ).stop
         return None
+
+    def _fit(self, question: Question) -> Question:
+        return question if self._settings.credentials == "yes" else question.public()
 
     async def close(self, drain: float) -> None:
         """Tell what there is to tell within `drain` seconds; then leave nothing behind."""

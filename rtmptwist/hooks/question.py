@@ -5,17 +5,23 @@ The names of the fields are nginx-rtmp's where it has them, so that what was wri
 working: call, app, name, addr, clientid, flashver, swfurl, tcurl, pageurl. In a form, what the
 client wrote into its query stands among them, as there; but what it may not do is to say something
 in the server's name.
+
+What the server checks itself is nobody else's business: stream keys, passwords, tokens, signatures.
+A hook gets them only if it is configured to (`Question.public`). What the server does not check is
+there for hooks: they may be who knows it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
+from rtmptwist.auth.keyfile import PREFIX
 from rtmptwist.hooks.events import RECORDED, Event
 from rtmptwist.live.access import Usage, Visitor
 from rtmptwist.live.recordings import RecordEvent
@@ -64,6 +70,14 @@ class Client:
     swf_url: str = field(default="", repr=False)
     page_url: str = field(default="", repr=False)
 
+    def public(self, secrets: frozenset[str]) -> Client:
+        """The same without what its URLs have of logins, and of what the application checks."""
+        urls = self.tc_url, self.swf_url, self.page_url
+        public = tuple(_public(url, secrets) for url in urls)
+        if public == urls:
+            return self
+        return Client(self.id, self.address, self.flash_version, *public)
+
     @classmethod
     def of(cls, visitor: Visitor, id: int) -> Client:  # noqa: A002 - the field's name
         """Somebody who wants to connect, by their own words."""
@@ -105,6 +119,18 @@ class Question:
 
     outcome: Mapping[str, Field] = field(default_factory=dict)
     "Of an end: what came of it."
+
+    secrets: frozenset[str] = frozenset()
+    "Parts of the query by which the application knows people."
+
+    def public(self) -> Question:
+        """The same without secrets that the server checks itself."""
+        client, query = self.client.public(self.secrets), self.query
+        if not self.secrets.isdisjoint(query):
+            query = {key: value for key, value in query.items() if key not in self.secrets}
+        if client is self.client and query is self.query:
+            return self
+        return replace(self, client=client, query=query)
 
     def fields(self) -> dict[str, Field]:
         """All that is to be said, but for the query."""
@@ -181,6 +207,19 @@ def outcome_of_recording(event: RecordEvent) -> dict[str, Field]:
         "bytes": event.size,
         "reason": event.error,
     }
+
+
+def _public(url: str, secrets: frozenset[str]) -> str:
+    """What `args` has as well is cut where some of it is secret."""
+    if "@" in url:
+        url = _LOGIN.sub(r"\1", url)
+    if secrets:
+        url = url.partition("?")[0]
+    return _KEY.sub(f"{PREFIX}…", url) if PREFIX in url else url
+
+
+_LOGIN: Final = re.compile(r"^([^/?#]*://)[^/?#]*@")
+_KEY: Final = re.compile(rf"{PREFIX}[^/?&#]*")
 
 
 def _text(value: object) -> str:

@@ -15,6 +15,7 @@ from rtmptwist.hooks.gate import HookedGate
 from rtmptwist.hooks.hook import Hook, Hooks
 from rtmptwist.hooks.question import Question
 from rtmptwist.live.access import Account, Grant, Request, Terms, Visitor
+from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.wire.status import StatusCode
@@ -52,10 +53,11 @@ class House:
         self.hooks = [
             Hook(hook, carrier, clock) for hook, carrier in zip(hooks, self.carriers, strict=True)
         ]
+        self.secrets: dict[Application, frozenset[str]] = {}
         chain = Chain(self.hooks, lambda: self.now)
         factory: Any = self.site.factory
         factory.gate = HookedGate(
-            self.inner, {self.site.application: chain}, clock, lambda: self.now
+            self.inner, {self.site.application: chain}, clock, lambda: self.now, self.secrets
         )
 
     def answer(self, *answers: Answer | None) -> None:
@@ -121,6 +123,36 @@ def test_all_is_asked() -> None:
     assert len({asked.id for asked in house.asked}) == 3
 
 
+@pytest.mark.parametrize("mode", ["ask", "tell"])
+@pytest.mark.parametrize(("credentials", "query"), [("no", {"a": "1"}), ("yes", None)])
+def test_secrets_are_for_those_who_are_to_have_them(
+    mode: str, credentials: str, query: dict[str, str] | None
+) -> None:
+    house = House(asks(on=f"{BEGINNINGS} done", mode=mode, credentials=credentials))
+    (carrier,) = house.carriers
+    carrier.at_once = lambda _: Answer()
+    house.secrets[house.site.application] = frozenset({"key", "password"})
+    url = "rtmp://example.org/live?password=geheim"
+    stream = house.site.publish("show?a=1&key=geheim", house.site.client(url))
+    stream.connection.abort()
+    house.site.pump()
+    assert house.events == ["connect", "publish", "publish_done", "disconnect"]
+    for asked in house.asked[1:3]:
+        assert asked.query == (query or {"a": "1", "key": "geheim", "password": "geheim"})
+    shown = b"".join(asked.json() for asked in house.asked)
+    assert (b"geheim" in shown) is (credentials == "yes")
+
+
+def test_what_was_shown_to_another_application_is_as_secret() -> None:
+    """The name of a stream leads elsewhere, and the query of the connection with it."""
+    house = elsewhere("connect publish")
+    house.carriers[0].at_once = lambda _: Answer()
+    house.secrets[house.site.application] = frozenset({"password"})
+    client = house.site.client("rtmp://example.org/live?password=geheim&a=1")
+    house.site.publish("eu/show", client)
+    assert [asked.query for asked in house.asked] == [{"a": "1"}] * 2
+
+
 def elsewhere(on: str) -> House:
     """The hook is that of an application into which the names of streams may lead."""
     house = House(asks(on=on))
@@ -133,7 +165,7 @@ def elsewhere(on: str) -> House:
     house.hooks = [Hook(asks(on=on), house.carriers[0], clock)]
     chain = Chain(house.hooks, lambda: house.now)
     factory: Any = house.site.factory
-    factory.gate = HookedGate(house.inner, {inside: chain}, clock, lambda: house.now)
+    factory.gate = HookedGate(house.inner, {inside: chain}, clock, lambda: house.now, house.secrets)
     return house
 
 

@@ -138,6 +138,47 @@ def test_what_a_client_says_of_itself() -> None:
     assert (client.swf_url, client.page_url) == ("", "")
 
 
+SECRETS = frozenset({"key", "password"})
+
+
+def test_what_the_server_checks_itself_is_left_out() -> None:
+    asked = question(
+        query={"key": "geheim", "user": "alice", "more": "1"},
+        client=Client(
+            1,
+            "192.0.2.1",
+            "FMLE/3.0",
+            "rtmp://alice:geheim@h/live/key_geheim/x?password=geheim",
+            "http://h/key_geheim",
+            "http://h/?p%61ssword=geheim",
+        ),
+        secrets=SECRETS,
+    ).public()
+    assert asked.query == {"user": "alice", "more": "1"}
+    said = asked.fields()
+    assert [said[key] for key in ("tcurl", "swfurl", "pageurl")] == [
+        "rtmp://h/live/key_…/x",
+        "http://h/key_…",
+        "http://h/",
+    ]
+    assert (said["flashver"], said["clientid"]) == ("FMLE/3.0", 1)
+    for words in (asked.json(), asked.form(), b"".join(asked.environment().values())):
+        assert b"geheim" not in words
+
+
+def test_what_it_does_not_check_is_there_but_for_logins() -> None:
+    client = replace(CLIENT, tc_url="rtmp://a:geheim@h/live?key=1", page_url="http://h/@home?a@b")
+    public = question(query={"key": "1"}, client=client).public()
+    assert public.query == {"key": "1"}
+    assert public.client.tc_url == "rtmp://h/live?key=1"
+    assert public.client.page_url == "http://h/@home?a@b"
+
+
+def test_where_nothing_is_secret_nothing_is_made_anew() -> None:
+    asked = question(query={"more": "1"}, secrets=SECRETS)
+    assert asked.public() is asked
+
+
 def test_no_secrets_in_logs() -> None:
     asked = question(
         name="geheimnis",
