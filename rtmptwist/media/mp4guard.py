@@ -8,6 +8,7 @@ the bytes that it reads are looked through for the few boxes that can say how ma
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -22,18 +23,21 @@ MOST_IN_RUN: Final = 1 << 20
 MOST_ENTRIES: Final = 1 << 24
 "Samples, as often as edits may show them: 400 MB."
 
-_TABLES: Final = (b"stsz", b"stz2", b"elst")
-_RUNS: Final = (b"trun",)
-"Types of boxes."
+# from t to t: 3 ms for the table of two hours, 9 MB; `find` of each of them takes 18
+_TABLES: Final = re.compile(rb"t(?:run|(?<=st)(?:sz|z2)|(?<=elst))")
+_RUNS: Final = re.compile(rb"trun")
+"Types of boxes: what is looked for until a file is open, and then."
 
 _VERSION: Final = 1
 "The highest of any of them."
 
 _HEAD: Final = 16
-"Bytes from the type of a box to the end of its count."
+"Bytes from the type of a box to the end of its count,"
+
+_REST: Final = _HEAD - 4
+"and from the end of its type."
 
 _SIZES: Final = struct.Struct(">4xII")
-_COUNT: Final = struct.Struct(">I")
 
 
 class Guard:
@@ -44,12 +48,11 @@ class Guard:
         self._end = 0
         self._samples = 0
         self._edits = 1
-        self.kinds: tuple[bytes, ...] = _TABLES + _RUNS
-        "What is looked for."
+        self._types = _TABLES
 
     def opened(self) -> None:
         """All tables have been read."""
-        self.kinds = _RUNS
+        self._types = _RUNS
 
     def look(self, position: int, data: bytes) -> None:
         """
@@ -62,12 +65,10 @@ class Guard:
             self._rest = b""
         self._end = position + len(data)
         window = self._rest + data
-        for kind in self.kinds:
-            start = window.find(kind)
-            while 0 <= start <= len(window) - _HEAD:
-                if window[start + 4] <= _VERSION:
-                    self._count(kind, window[start + 4 : start + _HEAD])
-                start = window.find(kind, start + 1)
+        for found in self._types.finditer(window, 0, max(0, len(window) - _REST)):
+            end = found.end()
+            if window[end] <= _VERSION:
+                self._count(window[end - 4 : end], window[end : end + _REST])
         # none that has been looked at is looked at again
         self._rest = window[-_HEAD + 1 :]
 

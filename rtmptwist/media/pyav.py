@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_TRACKS: Final = 64
 
 MOST_READS: Final = 1 << 16
-"While a file is opened, of 32 KiB each: all fragments of eighteen hours, one by one."
+"While a file is opened, of 32 KiB at most: all fragments of eighteen hours, one by one."
 
 MOST_WORDS: Final = 32
 "Things like title and artist that are told,"
@@ -190,7 +190,8 @@ class _File:
         self._left -= 1
         if self._left < 0:
             raise MediaError(f"no end of what describes it after {MOST_READS} reads")
-        data = self._source.read(self._position, size)
+        # libav asks for whole tables, too; nobody else runs while one is looked at
+        data = self._source.read(self._position, min(size, _BUFFER))
         if self._guard is not None:
             self._guard.look(self._position, data)
         self._position += len(data)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, lists, sampled_from
 
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.mp4container import Mp4Container
 from rtmptwist.media.mp4guard import MOST_IN_RUN, MOST_SAMPLES, Guard
 from tests.media.films import Film
+
+TYPES = (b"stsz", b"stz2", b"elst", b"trun")
 
 AVCC = bytes.fromhex(
     "0164000dffe1001a6764000dacd941419f9f0110000003001000000303c0f142996001000568ebecb22cfdf8f800"
@@ -31,8 +35,13 @@ def numbers(*values: int) -> bytes:
     return struct.pack(f">{len(values)}I", *values)
 
 
-def film(samples: int, tracks: int = 1) -> bytes:
-    """An MP4 that says of itself to have so many pictures, all of 10 bytes."""
+def film(samples: int, tracks: int = 1, each: bool = False) -> bytes:
+    """
+    An MP4 that says of itself to have so many pictures, all of 10 bytes.
+
+    `each`: it says so of each of them.
+    """
+    size = numbers(0, samples) + numbers(10) * samples if each else numbers(10, samples)
     unity = bytes(36)
     avc1 = box(
         b"avc1", bytes(6), b"\0\1", bytes(16), struct.pack(">HH", 320, 180),
@@ -44,7 +53,7 @@ def film(samples: int, tracks: int = 1) -> bytes:
         full(b"stsd", numbers(1), avc1),
         full(b"stts", numbers(1, samples, 1)),
         full(b"stsc", numbers(1, 1, samples, 1)),
-        full(b"stsz", numbers(10, samples)),
+        full(b"stsz", size),
         full(b"stco", numbers(1, 600)),
     )
     media = box(
@@ -58,9 +67,28 @@ def film(samples: int, tracks: int = 1) -> bytes:
     return box(b"ftyp", b"isom", bytes(4)) + box(b"moov", movie, track * tracks) + bytes(2000)
 
 
+class Pieces(Film):
+    """Remembers how much is wanted at once."""
+
+    most = 0
+
+    def read(self, position: int, size: int) -> bytes:
+        """As `Source`."""
+        self.most = max(self.most, size)
+        return super().read(position, size)
+
+
 def test_an_honest_one_is_opened() -> None:
     container = Mp4Container(Film(film(100)))
     assert container.read(container.seek(0).place).tags
+
+
+def test_long_tables_are_looked_at_in_pieces() -> None:
+    """Nobody else runs meanwhile."""
+    pieces = Pieces(film(100_000, each=True))
+    container = Mp4Container(pieces)
+    assert container.read(container.seek(0).place).tags
+    assert pieces.most == 32_768
 
 
 @pytest.mark.parametrize("samples", [10_000_000, 100_000_000, 0xFFFFFFFF])
@@ -87,6 +115,34 @@ def test_a_table_that_comes_in_pieces_is_found_once() -> None:
         look(table[:cut], table[cut:])
         with pytest.raises(MediaError, match="samples"):
             look(table[:cut], table[cut:] + full(b"stsz", numbers(4, 1)) + bytes(16))
+
+
+class Finding(Guard):
+    """Remembers what it took for a box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[bytes, bytes]] = []
+
+    def _count(self, kind: bytes, head: bytes) -> None:
+        self.found.append((kind, head))
+
+
+@given(
+    words=lists(sampled_from([*b"stzelrun2\0\1\2", *TYPES])),
+    cuts=lists(integers(0, 100)),
+)
+def test_no_box_is_overlooked(words: list[int | bytes], cuts: list[int]) -> None:
+    """However they stand in each other, and in whatever pieces they come."""
+    data = b"".join(bytes([word]) if isinstance(word, int) else word for word in words) + bytes(20)
+    guard = Finding()
+    ends = [*sorted({cut for cut in cuts if cut < len(data)}), len(data)]
+    begin = 0
+    for end in ends:
+        guard.look(begin, data[begin:end])
+        begin = end
+    heads = [(data[at : at + 4], data[at + 4 : at + 16]) for at in range(len(data) - 15)]
+    assert guard.found == [(kind, head) for kind, head in heads if kind in TYPES and head[0] < 2]
 
 
 def test_what_does_not_follow_is_not_joined() -> None:
