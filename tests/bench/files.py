@@ -6,7 +6,8 @@ of the same file live (`merge = 0`) and of nginx-rtmp's VOD, which is left out i
 The server has one core (Linux), this program another. CPU is the server's own by the kernel's
 account, for each GB that viewers received, once they have what they keep.
 
-Then the first picture of a file of two hours, from the beginning and from elsewhere.
+Then the first picture of films of two hours, alone with `--pictures`: of servers that have just
+started, of files that nobody has open (each is told from what it was by its date), and that are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,13 +27,34 @@ from rtmptwist.media.flv import AUDIO, VIDEO, flv_header, flv_tag
 from rtmptwist.wire.events import Event
 from rtmptwist.wire.message import Message
 from tests.bench.variants import Viewer, run, sample
-from tests.support.programs import Programs, ffmpeg9, free_port, looped, programs, serve
+from tests.support.programs import (
+    SAMPLES,
+    Programs,
+    Site,
+    ffmpeg9,
+    free_port,
+    looped,
+    programs,
+    serve,
+)
 
 KEEPS = 3000
 "Milliseconds that each viewer keeps; FFmpeg's."
 
 AAC = flv_tag(AUDIO, 0, b"\xaf\x00\x12\x10")
 AVC = flv_tag(VIDEO, 0, bytes.fromhex("1700000000 0142c01effe1000467 42c01e 01000468ce3c80"))
+
+
+FILMS = {
+    "FLV": "flv:long",
+    "MP4 in fragments": "mp4:fragments.mp4",
+    "MP4, its table in front": "mp4:front.mp4",
+}
+"What is played of two hours, by what it is."
+
+MOVE_FLAGS = {"fragments": "frag_keyframe+empty_moov+default_base_moof", "front": "faststart"}
+
+STARTS = (0.0, 3600.0)
 
 
 def long_film(path: Path, hours: int = 2) -> Path:
@@ -136,17 +159,71 @@ def nginx(started: Programs, folder: Path) -> tuple[int, int]:
         time.sleep(0.1)
 
 
+def long_films(folder: Path) -> None:
+    """Of two hours: 30 pictures and 47 frames of sound in a second, with B-frames and edits."""
+    long_film(folder / "long.flv")
+    for name, flags in MOVE_FLAGS.items():
+        command = (
+            f"{ffmpeg9()} -v error -nostdin -stream_loop 719 -i {SAMPLES / 'h264-b-aac.flv'}"
+            f" -c copy -movflags {flags} {folder / name}.mp4"
+        )
+        subprocess.run(command.split(), check=True)
+
+
+def first_pictures(folder: Path, rounds: int) -> None:
+    """Print how long it takes from `play` to a picture."""
+    kinds = [(film, start) for film in FILMS for start in STARTS]
+    first: dict[tuple[str, float], list[float]] = {kind: [] for kind in kinds}
+    anew: dict[tuple[str, float], list[float]] = {kind: [] for kind in kinds}
+    opened: dict[tuple[str, float], list[float]] = {kind: [] for kind in kinds}
+
+    def look(site: Site, film: str, start: float) -> float:
+        return Watching(site.ports["main"], site.url("live"), "live", start).look(FILMS[film])
+
+    for _ in range(rounds):
+        for film, start in kinds:
+            with programs() as started:
+                site = serve(started, f"files = {folder}\n")
+                time.sleep(1)  # it loads PyAV
+                first[film, start].append(look(site, film, start))
+                for _ in range(3):
+                    for file in folder.iterdir():
+                        os.utime(file)
+                    anew[film, start].append(look(site, film, start))
+                    opened[film, start].append(look(site, film, start))
+            print(".", end="", flush=True, file=sys.stderr)
+    print(file=sys.stderr)
+    print("ms to the first picture of two hours, median and worst:")
+    print(f"{'':34}{'the very first':>18}{'opened anew':>18}{'while open':>18}")
+    for film, start in kinds:
+        line = f"{film:24}{start:8.0f} s"
+        for found in (first, anew, opened):
+            figures = found[film, start]
+            line += f"{statistics.median(figures):11.1f}{max(figures):7.1f}"
+        print(line)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--viewers", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pictures", action="store_true", help="only the first pictures")
     wanted = parser.parse_args()
+    if not wanted.pictures:
+        compare(wanted.viewers, wanted.seconds, wanted.rounds)
+    with programs() as started:
+        folder = started.folder()
+        long_films(folder)
+        first_pictures(folder, wanted.rounds)
+
+
+def compare(viewers: int, seconds: float, rounds: int) -> None:
+    """Print what viewers of files cost."""
     with programs() as started:
         folder = started.folder()
         folder.chmod(0o755)
         looped(sample(started), folder / "show.flv", 12)
-        long_film(folder / "long.flv")
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {0})
         site = serve(started, f"merge = 0\nfiles = {folder}\n")
@@ -157,10 +234,10 @@ def main() -> None:
         started.start(ffmpeg9(), "-v", "error", *send, site.url("live/now"))
         site.wait_for("publishes live/now")
         port, process = site.ports["main"], site.run.process.pid
-        together = [(-2.0, 0.0)] * wanted.viewers
-        apart = [(-2.0, 0.4 * number) for number in range(wanted.viewers)]
+        together = [(-2.0, 0.0)] * viewers
+        apart = [(-2.0, 0.4 * number) for number in range(viewers)]
         # whose timestamps are their own, so that nothing can be shared
-        offsets = [(0.4 * number, 0.0) for number in range(wanted.viewers)]
+        offsets = [(0.4 * number, 0.0) for number in range(viewers)]
         ways = {
             "live": (port, process, "live", "now", together),
             "a file, together": (port, process, "live", "show", together),
@@ -171,22 +248,18 @@ def main() -> None:
             ways["nginx-rtmp, together"] = (*other, "vod", "show.flv", together)
             ways["nginx-rtmp, apart"] = (*other, "vod", "show.flv", apart)
         found: dict[str, list[tuple[float, float]]] = {}
-        for _ in range(wanted.rounds):
+        for _ in range(rounds):
             for way, (door, server, app, name, starts) in ways.items():
-                with crowd(door, app, name, starts) as viewers:
-                    found.setdefault(way, []).append(measure(server, viewers, wanted.seconds))
+                with crowd(door, app, name, starts) as watching:
+                    found.setdefault(way, []).append(measure(server, watching, seconds))
                 print(".", end="", flush=True, file=sys.stderr)
         print(file=sys.stderr)
-        print(f"{wanted.viewers} viewers, medians of {wanted.rounds}")
+        print(f"{viewers} viewers, medians of {rounds}")
         live = statistics.median(used for used, _ in found["live"])
         for way, figures in found.items():
             used = statistics.median(used for used, _ in figures)
             rate = statistics.median(rate for _, rate in figures)
             print(f"{way:22}{used:7.2f} s/GB{used / live:7.2f} x{rate:7.2f} Mbit/s for each")
-        print("the first picture of a file of two hours, from")
-        for start in (0.0, 3600.0, 7190.0, 0.0):
-            viewer = Watching(port, site.url("live"), "live", start)
-            print(f"{start:8.0f} s{viewer.look('long'):8.1f} ms")
 
 
 if __name__ == "__main__":
