@@ -41,15 +41,15 @@ class DiskFile(ABC):
         self._number = -1
 
     def finish(self) -> Finished | None:
-        """As `RecordFile`. When it fails, the file stays as it is, to be repaired."""
-        try:
-            content = self._complete()
-            if content is None:
-                self._folder.remove(unfinished(self._names))
-                return None
+        """As `RecordFile`. When it fails, the file stays as it is, to be salvaged or repaired."""
+        content = self._complete()
+        if content is None:
+            self._folder.remove(unfinished(self._names))
+        else:
             self._publish()
-        finally:
-            self.close()
+        self.close()
+        if content is None:
+            return None
         return Finished(self._folder.path(self._names), content.size, content.seconds)
 
     def repair(self, *, alone: bool) -> Repaired | None:

@@ -66,7 +66,11 @@ class RecordFile(Protocol):
         """
 
     def finish(self) -> Finished | None:
-        """Complete it, and give it its name; None: there was nothing in it, and it is removed."""
+        """
+        Complete it, and give it its name; None: there was nothing in it, and it is removed.
+
+        After a failure, `salvage` is all that can be done.
+        """
 
     def salvage(self) -> Finished | None:
         """Complete what there is after a failure; None: that is nothing. Never raises."""

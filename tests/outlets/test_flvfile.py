@@ -391,6 +391,21 @@ def test_a_disk_too_full_for_the_index_leaves_it_to_be_repaired(
     assert repaired.seconds == 0.08
 
 
+def test_a_disk_too_full_for_the_index_for_a_moment_costs_no_more_than_that(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begun(folder)
+    made.write(batches(gop(0))[0])
+    with monkeypatch.context() as patch:
+        FullDisk(patch, 0)
+        with pytest.raises(OSError, match="No space left"):
+            made.finish()
+    finished = made.salvage()
+    assert finished is not None
+    assert finished.path == tmp_path / "show.flv"
+    assert metadata_of(finished.path)["duration"] == 0.08
+
+
 def test_a_disk_that_takes_nothing_and_says_nothing(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from rtmptwist.disk.folder import Folder
 from rtmptwist.live.inlet import Inlet
+from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import AUDIO, SCRIPT, VIDEO, FlvTag
 from rtmptwist.media.mp4container import Mp4Container
 from rtmptwist.outlets import mp4file
@@ -95,6 +96,21 @@ def test_what_has_nothing_in_it_is_removed(folder: Folder, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_turns_out_only_in_the_end_to_fit_into_no_mp4_leaves_nothing_behind(
+    folder: Folder, tmp_path: Path
+) -> None:
+    made = Mp4File(folder, ("show.mp4",))
+    made.create({}, audio=True, video=False)
+    tape = Tape(Take.ALL)
+    alaw = [Message(AUDIO, 0, 1, b"\x72" + bytes(160))]
+    tape.begin(alaw, ())
+    made.record(tape, alaw)
+    with pytest.raises(MediaError, match="cannot hold alaw"):
+        made.finish()
+    assert made.salvage() is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_whatever_moment_it_is_cut_it_plays_and_can_be_completed(
     folder: Folder, tmp_path: Path
 ) -> None:
@@ -164,7 +180,7 @@ def test_after_a_failure_what_there_is_is_completed(
     assert made.salvage() is None
 
 
-def test_a_failure_at_the_end_leaves_it_to_be_repaired(
+def test_a_failure_at_the_end_leaves_it_to_be_salvaged(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, tape = begun(folder)
@@ -174,7 +190,8 @@ def test_a_failure_at_the_end_leaves_it_to_be_repaired(
         with pytest.raises(OSError, match="No space"):
             made.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["show.mp4.part"]
-    assert Mp4File(folder, ("show.mp4",)).repair(alone=True) is not None
+    assert made.salvage() is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["show.mp4"]
 
 
 @pytest.mark.parametrize("fails", [True, False])
