@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.browser import Browser, chromium
 from tests.support.programs import IN_A_HURRY, Programs, Site, programs, serve
 
 _numbers = itertools.count()
@@ -24,6 +25,13 @@ def site() -> Iterator[Site]:
     """The real server, with an application `live` that ends streams at once."""
     with programs() as these:
         yield serve(these, IN_A_HURRY)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for the tests of a module; each opens a page of its own."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
 
 
 @pytest.fixture

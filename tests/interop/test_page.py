@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,20 +13,20 @@ from selenium.webdriver.common.keys import Keys
 
 from rtmptwist.auth.tokenfile import hash_of
 from tests.interop.test_operation import ADMIN, Desk, forever
-from tests.support.browser import Browser, chromium, pictures
+from tests.support.browser import Browser, pictures
 from tests.support.logins import password_file, user
 from tests.support.programs import (
     AT_ONCE,
     PATIENCE,
     SAMPLES,
     Programs,
-    Site,
     ffmpeg9,
     free_port,
     player,
     serve,
     serve_file,
 )
+from tests.support.statuspage import open_page, streams_shown, variants_shown
 from tests.support.variants import LISTENERS, VARIANTS, url
 
 pytestmark = pytest.mark.interop
@@ -38,41 +37,6 @@ HOSTILE = "<b>x</b>"
 EVIL = "<img/src=x/onerror=document.title='evil'>"
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser; each test opens a page of its own."""
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        yield started
-
-
-def streams_shown(browser: Browser) -> dict[str, list[str]]:
-    """The table of streams: the cells of each row, by the name."""
-    rows = browser.run(
-        """
-        return [...document.querySelectorAll("#streams tbody tr")].map((row) => [
-          row.querySelector(".path").textContent,
-          [...row.querySelectorAll("td")].map((cell) => cell.textContent),
-        ]);
-        """
-    )
-    return {name: [cell.replace("\xa0", " ") for cell in cells] for name, cells in rows}
-
-
-def variants_shown(browser: Browser) -> dict[str, int]:
-    """Connections by variant."""
-    heads = browser.texts(".variants th")
-    return {
-        head.lower(): int(text)
-        for head, text in zip(heads, browser.texts(".variants td"), strict=True)
-        if text.isdigit() and text != "0"
-    }
-
-
-def open_page(browser: Browser, site: Site) -> None:
-    """The status page, with its first figures if nobody is asked for a login."""
-    browser.open(site.url("status", "http", "admin"))
 
 
 def row(name: str, button: str) -> str:
@@ -339,6 +303,7 @@ def test_many_connections_come_in_pages(started: Programs, browser: Browser) -> 
         browser.until_seen("#connections nav", "26 to 30 of 30")
         assert len(browser.all("#connections tbody tr")) == 5
         assert not browser.one("#later").is_enabled()
+        assert browser.focused() == "Previous"
         browser.click("#earlier")
         browser.until_seen("#connections nav", "1 to 25 of 30")
         browser.click("#later")
@@ -511,9 +476,11 @@ def test_it_reloads_and_drains_and_finds_the_next_server(
         new MutationObserver(note).observe(state, { childList: true });
         """
     )
-    browser.click("#drain")
+    browser.tab_to("Drain")
+    browser.press(Keys.ENTER)
     browser.until_seen("#confirm", "Drain and stop the server?")
-    browser.click("#confirm [type=submit]")
+    browser.press(Keys.TAB, Keys.ENTER)
+    browser.until(lambda: browser.focused().startswith("rtmptwist"))  # the button has had its time
     assert site.run.wait() == 0
     assert "Draining" in browser.run("return states")
     browser.until_seen("#lost", "Connection lost since")

@@ -18,11 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.threads import deferToThread
 
 from tests.interop.test_operation import ADMIN, Desk
-from tests.interop.test_page import open_page, streams_shown, variants_shown
 from tests.support.browser import Browser, chromium, pictures
 from tests.support.guests import Guest, visiting
 from tests.support.programs import PATIENCE, SAMPLES, Programs, Site, ffmpeg9, program, serve
 from tests.support.reactor import reactor_test
+from tests.support.statuspage import open_page, streams_shown, variants_shown
 from tests.support.variants import LISTENERS, VARIANTS, tunnelled, url
 
 pytestmark = pytest.mark.interop

@@ -39,7 +39,7 @@ addEventListener("securitypolicyviolation", (event) => {
 """
 "Runs before any script of a page."
 
-_CONTRAST: Final = """
+_COLOURS: Final = """
 const channels = (text) => {
   const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
   return { rgb: [r, g, b], a };
@@ -56,16 +56,92 @@ const behind = (node) => {
   }
   return [255, 255, 255];
 };
+const contrast = (one, other) => {
+  const [a, b] = [one, other].map(luminance);
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+};
+"""
+"What colours are, and how well they can be told apart."
+
+_CONTRAST: Final = f"""{_COLOURS}
 const poor = [];
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (texts.nextNode()) {
+while (texts.nextNode()) {{
   const node = texts.currentNode.parentElement;
   if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
-  const [one, other] = [channels(getComputedStyle(node).color).rgb, behind(node)].map(luminance);
-  const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-  if (ratio < 4.5) poor.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
-}
+  const ratio = contrast(channels(getComputedStyle(node).color).rgb, behind(node));
+  if (ratio < 4.5) poor.push(`${{texts.currentNode.data.trim()}}: ${{ratio.toFixed(2)}}`);
+}}
+for (const node of document.querySelectorAll("button, select, input:not([type=radio])")) {{
+  if (!node.checkVisibility() || node.disabled) continue;
+  const style = getComputedStyle(node);
+  const ratio = contrast(channels(style.borderTopColor).rgb, behind(node.parentElement));
+  if (ratio < 3) poor.push(`the edge of ${{node.id || node.textContent}}: ${{ratio.toFixed(2)}}`);
+}}
 return poor;
+"""
+
+_CROWDED: Final = """
+const found = [];
+const clip = (rect, node) => {
+  let { left, top, right, bottom } = rect;
+  for (; node && node !== document.body; node = node.parentElement) {
+    if (getComputedStyle(node).overflowY === "visible") continue;
+    const outer = node.getBoundingClientRect();
+    [left, top] = [Math.max(left, outer.left), Math.max(top, outer.top)];
+    [right, bottom] = [Math.min(right, outer.right), Math.min(bottom, outer.bottom)];
+  }
+  return { left, top, right, bottom };
+};
+const add = (words, rects, node) => {
+  for (const rect of rects) {
+    const { left, top, right, bottom } = clip(rect, node);
+    if (right - left > 2 && bottom - top > 2) found.push({ words, left, top, right, bottom });
+  }
+};
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const { currentNode: text } = texts;
+  const node = text.parentElement;
+  if (!text.data.trim() || !node.checkVisibility() || node.closest(".skip, option")) continue;
+  const range = document.createRange();
+  range.selectNodeContents(text);
+  add(text.data.trim(), range.getClientRects(), node);
+}
+for (const node of document.querySelectorAll("svg, select, canvas")) {
+  if (node.checkVisibility()) add(node.tagName, [node.getBoundingClientRect()], node);
+}
+const crowded = found
+  .filter(({ left, right }) => left < -1 || right > innerWidth + 1)
+  .map(({ words }) => `${words} sticks out`);
+found.forEach((one, at) => {
+  for (const other of found.slice(at + 1)) {
+    const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+    const high = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+    if (wide > 2 && high > 4) crowded.push(`${one.words} and ${other.words} overlap`);
+  }
+});
+const { scrollWidth, clientWidth } = document.documentElement;
+if (scrollWidth > clientWidth) crowded.push(`${scrollWidth} pixels wide, of ${clientWidth}`);
+return [...new Set(crowded)];
+"""
+
+_SPACING: Final = """
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(`* {
+  line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important;
+}
+p { margin-bottom: 2em !important; }`);
+document.adoptedStyleSheets = [sheet];
+"""
+
+_FOCUS: Final = """
+const node = document.activeElement;
+const { top, bottom, left, right } = node.getBoundingClientRect();
+const seen = top < innerHeight && bottom > 0 && left < innerWidth && right > 0;
+const { outlineStyle, outlineWidth } = getComputedStyle(node);
+const ring = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+return node === document.body ? null : [node.textContent.trim() || node.id, seen && ring];
 """
 
 
@@ -77,13 +153,13 @@ class Browser:
         driver.execute_cdp_cmd("Page.enable", {})
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
 
-    def open(self, url: str) -> None:
-        """Go there as somebody who was never here."""
+    def open(self, url: str, *, still: bool = False) -> None:
+        """Go there as somebody who was never here; `still`: and wants less motion."""
         self.driver.switch_to.new_window("tab")
         self.driver.execute_cdp_cmd("Page.enable", {})
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
         self.size(1280, 900)
-        self.scheme("light")
+        self.scheme("light", still=still)
         self.driver.get(url)
 
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
@@ -92,6 +168,27 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone},
         )
+
+    def zoom(self, percent: int) -> None:
+        """As much larger, in a window of 1280 pixels by 1024."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": 1280 * 100 // percent,
+                "height": 1024 * 100 // percent,
+                "deviceScaleFactor": percent / 100,
+                "mobile": False,
+            },
+        )
+
+    def text_size(self, pixels: int) -> None:
+        """Of ordinary text, as somebody has set it in the browser. Usual: 16."""
+        sizes = {"standard": pixels, "fixed": pixels}
+        self.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": sizes})
+
+    def space_out(self) -> None:
+        """More space between lines, words and letters: as much as WCAG 2.2 (1.4.12) wants."""
+        self.run(_SPACING)
 
     def scheme(self, name: str, *, still: bool = False) -> None:
         """`light` or `dark`; `still`: without motion."""
@@ -162,8 +259,12 @@ class Browser:
         return said + list(self.run("return window.violations"))
 
     def poor_contrast(self) -> list[str]:
-        """Texts that are hard to read, with their contrast: 4.5 is what WCAG 2.2 wants."""
+        """Texts, and edges of what can be used, that are hard to see: WCAG 2.2 wants 4.5 and 3."""
         return list(self.run(_CONTRAST))
+
+    def crowded(self) -> list[str]:
+        """What covers something else, or sticks out of the window."""
+        return list(self.run(_CROWDED))
 
     def spoken(self) -> list[tuple[str, str]]:
         """What a screen reader finds: roles and names."""
@@ -202,6 +303,17 @@ class Browser:
     def focused(self) -> str:
         """What a screen reader says of what has the focus."""
         return str(self.driver.switch_to.active_element.get_property("textContent")).strip()
+
+    def tour(self) -> list[tuple[str, bool]]:
+        """All that the Tab key leads to, once around: its text, and whether that is seen."""
+        stops: list[tuple[str, bool]] = []
+        for _ in range(200):
+            self.press(Keys.TAB)
+            stop = self.run(_FOCUS)
+            if stop is None:
+                return stops
+            stops.append((str(stop[0]), bool(stop[1])))
+        raise AssertionError(f"nobody gets out of here by the keyboard: {stops[-5:]}")
 
     def tab_to(self, words: str) -> None:
         """Go on with the Tab key until something of that text has the focus."""

@@ -24,7 +24,7 @@ export function ask({ heading, text, verb, takesReason = false, grave = true }, 
   reason.hidden = !takesReason;
   form.elements.reason.value = "";
   act = action;
-  home = document.activeElement.closest("section")?.querySelector("h2");
+  home = document.activeElement.closest("section, header")?.querySelector("h1, h2");
   busy(false);
   dialog.showModal();
   cancel.focus();
@@ -32,7 +32,7 @@ export function ask({ heading, text, verb, takesReason = false, grave = true }, 
 
 function busy(now) {
   go.disabled = now;
-  form.toggleAttribute("aria-busy", now);
+  form.setAttribute("aria-busy", now);
 }
 
 cancel.addEventListener("click", () => dialog.close());
@@ -40,7 +40,8 @@ cancel.addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => {
   // the button that had the focus may have gone meanwhile, with what it was about
   const { activeElement: focused, body } = document;
-  if (focused === body || dialog.contains(focused)) home?.focus({ preventScroll: true });
+  const lost = focused === body || focused.disabled || dialog.contains(focused);
+  if (lost) home?.focus({ preventScroll: true });
 });
 
 form.addEventListener("submit", async (event) => {

@@ -16,6 +16,7 @@ export class Connections {
   #stream = null;
   #timer = null;
   #round = 0;
+  #still = false;
 
   /** Milliseconds that the server's clock is ahead of ours. */
   ahead = 0;
@@ -46,6 +47,13 @@ export class Connections {
     this.#turn(0);
   }
 
+  /** Whether it is read again by itself. */
+  set still(on) {
+    this.#still = on;
+    if (on) clearTimeout(this.#timer);
+    else this.refresh();
+  }
+
   /** Read again, now and from time to time. */
   async refresh() {
     clearTimeout(this.#timer);
@@ -61,7 +69,8 @@ export class Connections {
       if (error.status === 404) this.rows.show([]); // the stream is gone
       say(this.told, error.message);
     }
-    if (round === this.#round) this.#timer = setTimeout(() => this.refresh(), EVERY);
+    if (round !== this.#round || this.#still) return;
+    this.#timer = setTimeout(() => this.refresh(), EVERY);
   }
 
   #turn(offset) {
@@ -90,8 +99,11 @@ export class Connections {
     const part = `${count(offset + 1)} to ${count(last)} of ${count(total)}`;
     say(this.pages.querySelector("span"), part);
     this.pages.hidden = total <= limit;
+    const focused = document.activeElement;
     this.earlier.disabled = offset === 0;
     this.later.disabled = last >= total;
+    if (focused === this.earlier && focused.disabled) this.later.focus();
+    if (focused === this.later && focused.disabled) this.earlier.focus();
   }
 }
 

@@ -22,12 +22,9 @@ for (const node of document.querySelectorAll("[data-figure]")) {
   if (sparks[name]) node.append(sparks[name].node);
 }
 for (const variant of VARIANTS) {
-  const head = make("th", "", variant.toUpperCase());
-  head.scope = "col";
-  document.querySelector(".variants thead tr").append(head);
-  variants[variant] = make("td", "", UNKNOWN);
-  variants[variant].dataset.variant = variant;
-  document.querySelector(".variants tbody tr").append(variants[variant]);
+  variants[variant] = make("dd", "", UNKNOWN);
+  const pair = make("div", "", make("dt", "", variant.toUpperCase()), variants[variant]);
+  document.querySelector(".variants dl").append(pair);
 }
 
 /** Each second: the summary of `statistics`. */
@@ -46,6 +43,11 @@ export function showNow(server, second) {
     say(node, count(here));
     node.classList.toggle("zero", here === 0);
   }
+}
+
+/** What stands here is as old as that. */
+export function showPaused(time) {
+  say(build, `Paused at ${time}`);
 }
 
 /** Now and then: what `/api/v1/server` says besides. */

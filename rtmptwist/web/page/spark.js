@@ -3,10 +3,13 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SPAN = 120; // seconds
 const GAP = 4; // seconds without a figure are a gap
+const STILL = 10; // seconds between two drawings, for who wants less motion
 const [WIDTH, HEIGHT] = [120, 24];
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Spark {
   #samples = []; // [seconds, value], oldest first
+  #drawn = -Infinity;
 
   constructor() {
     this.node = document.createElementNS(SVG, "svg");
@@ -24,6 +27,8 @@ export class Spark {
   add(second, value) {
     this.#samples.push([second, value]);
     while (this.#samples[0][0] < second - SPAN) this.#samples.shift();
+    if (calm.matches && second - this.#drawn < STILL) return;
+    this.#drawn = second;
     this.#draw(second);
   }
 

@@ -3,12 +3,12 @@
 import { ask } from "./confirm.js";
 import { Connections } from "./connections.js";
 import { Desk } from "./desk.js";
-import { say } from "./dom.js";
+import { make, say } from "./dom.js";
 import { clock } from "./figures.js";
 import { Live } from "./live.js";
 import { login } from "./login.js";
 import { screen } from "./screen.js";
-import { showDraining, showNow, showState, showTotals } from "./server.js";
+import { showDraining, showNow, showPaused, showState, showTotals } from "./server.js";
 import { streamsTable } from "./streams.js";
 import { keepWarnings, showWarnings, warn } from "./warnings.js";
 
@@ -16,11 +16,13 @@ const desk = new Desk();
 const lost = document.querySelector("#lost");
 const done = document.querySelector("#done");
 const logout = document.querySelector("#logout");
+const pause = document.querySelector("#pause");
 const TOTALS_EVERY = 5000; // milliseconds
 const TOLD_FOR = 30_000;
 let lostSince = null;
 let totals = null;
 let told = null;
+let paused = false;
 
 say(document.querySelector("#host"), location.host);
 
@@ -93,21 +95,29 @@ logout.addEventListener("click", () => {
 
 function tell(words) {
   clearTimeout(told);
-  done.hidden = false;
-  say(done, words);
-  told = setTimeout(() => (done.hidden = true), TOLD_FOR);
+  done.replaceChildren(make("p", "notice", words));
+  told = setTimeout(() => done.replaceChildren(), TOLD_FOR);
   connections.refresh();
 }
+
+// figures that change all the time can be stopped; what happens is told all the same
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", paused);
+  connections.still = paused;
+  if (paused) showPaused(clock(new Date()));
+});
 
 // ---------------------------------------------------------------- what the server says
 
 const hear = {
   statistics({ time, server, streams: items, omitted }) {
+    keepWarnings(items, omitted, time);
+    if (paused) return;
     const now = { second: performance.now() / 1000, now: Date.parse(time) };
     connections.ahead = now.now - Date.now();
     showNow(server, now.second);
     streams.show(items, omitted, now);
-    keepWarnings(items, omitted, time);
   },
   warning: warn,
   drain: showDraining,
@@ -116,7 +126,8 @@ const hear = {
 async function readTotals() {
   clearTimeout(totals);
   try {
-    showTotals(await desk.get("server"));
+    const server = await desk.get("server");
+    if (!paused) showTotals(server);
     totals = setTimeout(readTotals, TOTALS_EVERY);
   } catch {
     // the events say that nothing is to be had

@@ -7,6 +7,7 @@ const MOST = 50;
 
 const section = document.querySelector("#warnings");
 const list = section.querySelector("ol");
+const scroller = section.querySelector("[role=log]");
 const none = section.querySelector(".none");
 const forget = section.querySelector("#forget");
 const begun = new Map();
@@ -60,6 +61,7 @@ export function showWarnings() {
   const any = list.childElementCount > 0;
   none.hidden = any;
   forget.hidden = !any;
+  scroller.tabIndex = any ? 0 : -1; // for who scrolls by keys
 }
 
 forget.addEventListener("click", () => {
