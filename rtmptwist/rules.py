@@ -25,7 +25,8 @@ from rtmptwist.auth.passwordfile import PasswordFile, read_users
 from rtmptwist.auth.proofs import Addresses, Anyone, Proof, Users
 from rtmptwist.auth.signing import SignedUrls, read_secrets
 from rtmptwist.auth.tokenfile import TokenFile, read_tokens
-from rtmptwist.config.convert import Access, Login
+from rtmptwist.config.access import Access
+from rtmptwist.config.logins import Login
 from rtmptwist.config.schema import App
 from rtmptwist.hooks.login import HttpLogin
 from rtmptwist.live.access import Action, Terms

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from rtmptwist.auth.banfile import Keeping
 from rtmptwist.auth.files import watching
-from rtmptwist.config.convert import NOBODY, Access
+from rtmptwist.config.access import NOBODY, Access
 from rtmptwist.config.schema import Config
 from rtmptwist.drain import LAST_WORD, Drain
 from rtmptwist.net.connection import ServerConnection

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import NOT_DONE_YET
 
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
-from rtmptwist.config.convert import Access
+from rtmptwist.config.access import Access
 from rtmptwist.config.schema import Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.hooks import asking
 from rtmptwist.hooks.asking import NOT_NOW

@@ -15,7 +15,8 @@ from rtmptwist.auth.files import BadFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.keyfile import StreamKey, hash_of, new_key
 from rtmptwist.auth.signing import Secret, canonical
-from rtmptwist.config.convert import Login, Who
+from rtmptwist.config.access import Who
+from rtmptwist.config.logins import Login
 from rtmptwist.config.schema import App
 from rtmptwist.live.access import Action, Grant, Request, Visitor
 from rtmptwist.live.application import Application

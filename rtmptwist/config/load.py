@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rtmptwist.config import ini
-from rtmptwist.config.convert import LOGIN_FILES, BadValue, Login, host_name, meant, wrong
+from rtmptwist.config.addresses import host_name
+from rtmptwist.config.convert import BadValue, meant, wrong
 from rtmptwist.config.ini import Entry, Problem, Section, quoted
+from rtmptwist.config.logins import LOGIN_FILES, Login
 from rtmptwist.config.schema import App, Config, Hook, Limits, Listener, Server, VirtualHost, keys
 
 T = TypeVar("T")

@@ -13,37 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
+from rtmptwist.config.access import ANYONE, LOOPBACK, NOBODY, Access, Network, Networks, Who
+from rtmptwist.config.addresses import HostNames, HttpUrl, RtmpUrl, ServerEndpoint
 from rtmptwist.config.convert import (
-    ANYONE,
-    HOUR,
-    LOOPBACK,
-    NOBODY,
-    Access,
-    Bitrate,
     Choice,
     Converter,
-    Count,
     Described,
-    Duration,
     Folder,
-    HostNames,
-    HttpUrl,
     Lines,
-    Login,
-    LoginKind,
     Names,
-    Network,
-    Networks,
-    OperatorLogin,
     Or,
     Place,
     Program,
-    RtmpUrl,
-    ServerEndpoint,
-    Size,
-    Who,
     Words,
 )
+from rtmptwist.config.logins import Login, LoginKind, OperatorLogin
+from rtmptwist.config.quantities import HOUR, Bitrate, Count, Duration, Size
 from rtmptwist.config.swf import SwfFiles, SwfPlace
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from rtmptwist.config.convert import Converter, Count, Lines, wrong
+from rtmptwist.config.convert import Converter, Lines, wrong
+from rtmptwist.config.quantities import Count
 
 
 @dataclass(frozen=True, slots=True)

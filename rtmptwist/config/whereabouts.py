@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rtmptwist.config.convert import LOGIN_FILES, Login
+from rtmptwist.config.logins import LOGIN_FILES, Login
 from rtmptwist.config.schema import Config, keys
 
 

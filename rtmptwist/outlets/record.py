@@ -11,7 +11,8 @@ from twisted.application.service import IService
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rtmptwist.config.convert import HOUR, BadValue, Choice, Converter, Duration, Size, meant
+from rtmptwist.config.convert import BadValue, Choice, Converter, meant
+from rtmptwist.config.quantities import HOUR, Duration, Size
 from rtmptwist.disk.folder import Folder
 from rtmptwist.interfaces import BadDescription, Description, House, IOutletMaker
 from rtmptwist.live.application import Application

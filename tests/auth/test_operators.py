@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from rtmptwist.auth.errors import Wrong
 from rtmptwist.auth.operators import Desk, Operators, Shown
 from rtmptwist.auth.tokenfile import hash_of, new_token
-from rtmptwist.config.convert import Login
+from rtmptwist.config.logins import Login
 from rtmptwist.rules import RuleBook
 from tests.support.memory import failure_of, result_of
 

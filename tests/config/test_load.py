@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rtmptwist.config.convert import LOOPBACK, NOBODY, Access, Login
+from rtmptwist.config.access import LOOPBACK, NOBODY, Access
 from rtmptwist.config.load import ConfigError, load
+from rtmptwist.config.logins import Login
 from rtmptwist.config.schema import EVENTS, App, Config, Limits, Listener, Server
 from rtmptwist.hooks.events import DONE, Event
 

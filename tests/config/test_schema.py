@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rtmptwist.config.convert import LOOPBACK
+from rtmptwist.config.access import LOOPBACK
 from rtmptwist.config.load import SECTIONS
 from rtmptwist.config.schema import App, Key, Limits, keys
 from rtmptwist.live.interfaces import ConnectionLimits, StreamSettings

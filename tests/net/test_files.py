@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import Value
-from rtmptwist.config.convert import LOOPBACK, Access
+from rtmptwist.config.access import LOOPBACK, Access
 from rtmptwist.config.schema import App
 from rtmptwist.media.flv import AUDIO, VIDEO
 from rtmptwist.media.flvhead import metadata_of

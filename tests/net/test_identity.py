@@ -13,7 +13,7 @@ from OpenSSL import crypto
 from twisted.internet import ssl
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
-from rtmptwist.config.convert import Network
+from rtmptwist.config.access import Network
 from rtmptwist.config.schema import Config, Limits, Listener, Server, VirtualHost
 from rtmptwist.net.client import connect
 from tests.support.guests import Host, live, reactor

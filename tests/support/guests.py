@@ -15,7 +15,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from rtmptwist.amf.values import Value
-from rtmptwist.config.convert import ANYONE, Login
+from rtmptwist.config.access import ANYONE
+from rtmptwist.config.logins import Login
 from rtmptwist.config.schema import App, Config, Hook, Limits, Listener, Server, VirtualHost
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry
