@@ -141,6 +141,11 @@ class Lane:
         """Bytes that could be dropped: of jobs that have not begun, and those held."""
         return self.held + sum(size for _, _, size in self.jobs.copy())
 
+    @property
+    def ahead(self) -> int:
+        """Jobs that come before what is put here now, or other lanes that wait for a thread."""
+        return max(len(self.jobs), len(self.place.ready))
+
     def fail(self, error: Exception) -> None:
         """Drop what has not begun, and tell why."""
         self.clear()

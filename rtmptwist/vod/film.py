@@ -129,7 +129,8 @@ class OpenFilm:
         be closed.
         """
         self._container = container
-        self._lane = lane
+        self.lane = lane
+        "In which all work with it is done."
         self._store = store
         self._clock = clock
         self._unused = unused
@@ -152,7 +153,7 @@ class OpenFilm:
 
     def find(self, time: int) -> Deferred[Point]:
         """Where to begin, to play from a time on."""
-        return self._lane.call(partial(self._container.seek, time))
+        return self.lane.call(partial(self._container.seek, time))
 
     def kept(self, place: Place, form: Format, origin: int = 0) -> Piece | None:
         """A piece that was read already."""
@@ -163,7 +164,7 @@ class OpenFilm:
     ) -> Deferred[Piece]:
         """A piece; whole ones are kept."""
         if cut != WHOLE:
-            return self._lane.call(partial(_cut, self._container, place, form, cut, origin))
+            return self.lane.call(partial(_cut, self._container, place, form, cut, origin))
         key = Key(self, place, form, origin)
         piece: Deferred[Piece] = Deferred()
         waiting = self._reading.get(key)
@@ -171,7 +172,7 @@ class OpenFilm:
             waiting.append(piece)
         else:
             self._reading[key] = [piece]
-            read = self._lane.call(partial(_whole, self._container, place, form, origin))
+            read = self.lane.call(partial(_whole, self._container, place, form, origin))
             read.addBoth(self._have, key)
         return piece
 
@@ -191,7 +192,7 @@ class OpenFilm:
     def close(self) -> None:
         """Nobody will need it."""
         self._store.drop(self)
-        self._lane.put(self.end)
+        self.lane.put(self.end)
 
     def end(self) -> None:
         """Give everything back, in this thread."""

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Folder
+from rtmptwist.disk.threads import TooSlow
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Film
@@ -32,11 +33,21 @@ class FolderFilms:
 
     def serve(self, root: Path, *, public: bool) -> None:
         """This folder from now on."""
-        if not root.is_dir():  # it may come: recordings make theirs
-            self.log.warn("files: there is no folder {folder} yet; nothing is played", folder=root)
         self._folder = Folder(root)
-        self._library.prepare(root)
         self.public = public
+
+        def known(there: bool) -> None:
+            if not there:  # it may come: recordings make theirs
+                words = "files: there is no folder {folder} yet; nothing is played"
+                self.log.warn(words, folder=root)
+
+        def unknown(failure: Failure) -> None:
+            failure.trap(OSError)
+            words = "files: {folder} cannot be looked into: {why}"
+            self.log.warn(words, folder=root, why=failure.value.strerror)
+
+        # a folder may be far away, and others must not wait for it
+        self._library.prepare(root).addCallbacks(known, unknown)
 
     def open(self, name: str, kind: str, extension: str) -> Deferred[Film]:
         """As `Films`."""
@@ -58,5 +69,8 @@ class FolderFilms:
                     why=error.strerror,
                 )
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
+        if isinstance(error, TooSlow):
+            words = f"{shown} cannot be played: {error}."
+            raise Refused(StatusCode.PLAY_FAILED, words) from error
         failure.raiseException()
         raise AssertionError

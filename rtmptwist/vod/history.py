@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rtmptwist.disk.folder import Folder
+from rtmptwist.disk.threads import TooSlow
 from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import Format, Writer
 from rtmptwist.live.names import redacted
@@ -83,11 +84,12 @@ class History:
         wanted = [Candidate(names, FlvContainer) for names in (chapter.unfinished, chapter.names)]
         try:
             film = await self._library.open(Folder(chapter.folder), wanted)
-        except (OSError, MediaError) as error:
+        except (OSError, MediaError, TooSlow) as error:
             self.log.warn(
                 "{path} cannot be looked back into: {error}",
                 path=redacted(str(chapter.folder.joinpath(*chapter.names))),
-                error=str(error),
+                # without the name of the file, which may be a key
+                error=error.strerror if isinstance(error, OSError) else str(error),
             )
             return None
         return _Excerpt(self, film, chapters, chapter)

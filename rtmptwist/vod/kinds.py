@@ -68,13 +68,20 @@ def candidates(name: str, kind: str, extension: str) -> list[Candidate]:
     return [Candidate(*each) for each in found.items()]
 
 
-def prepare(root: Path) -> None:
+def prepare(root: Path) -> bool:
     """
     Load what the files of a folder are read by, before somebody waits for it: PyAV takes 0.3 s.
+    Whether there is such a folder.
 
-    For a thread. Where it is not there, who plays such a file is told.
+    For a thread. Where PyAV is not there, who plays such a file is told.
+
+    Raises:
+        OSError: that cannot be found out.
     """
+    if not root.is_dir():
+        return False
     some = islice(root.rglob("*"), LOOKED_AT)
     if any(OPENERS.get(file.suffix.lower(), FlvContainer) is not FlvContainer for file in some):
         with suppress(NotInstalled):
             load()
+    return True

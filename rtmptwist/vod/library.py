@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Folder
-from rtmptwist.disk.threads import Disk
+from rtmptwist.disk.threads import Disk, Lane, TooSlow
 from rtmptwist.live.playback import Film
 from rtmptwist.media.container import Opener
 from rtmptwist.vod.film import OpenFilm, Store
@@ -26,6 +26,9 @@ LINGER: Final = 10.0
 
 MOST_UNUSED: Final = 32
 "Files that do so: more can be asked for than can be kept."
+
+MOST_WAITING: Final = 10_000
+"Who wait for a folder, or for one file: each costs some KB, even when it has given up."
 
 NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
@@ -49,9 +52,14 @@ class Library:
         "Films that nobody holds."
         self._closed = False
 
-    def prepare(self, root: Path) -> None:
-        """Be ready for what is in a folder."""
-        self._disk.lane(_unheard, root).put(partial(prepare, root))
+    def prepare(self, root: Path) -> Deferred[bool]:
+        """
+        Be ready for what is in a folder; whether it is there.
+
+        Fails with:
+            OSError: that cannot be found out.
+        """
+        return self._disk.lane(_unheard, root).call(partial(prepare, root))
 
     def open(self, folder: Folder, wanted: Sequence[Candidate]) -> Deferred[Film]:
         """
@@ -59,6 +67,7 @@ class Library:
 
         Fails with:
             OSError, MediaError: it cannot be played.
+            TooSlow: too many wait for such a file already.
         """
         film: Deferred[Film] = Deferred()
 
@@ -78,11 +87,13 @@ class Library:
 
     async def _find(self, folder: Folder, wanted: Sequence[Candidate]) -> OpenFilm:
         lane = self._disk.lane(_unheard, folder.root)
+        _check(lane)
         source, identity, opener = await lane.call(partial(_open, folder, wanted))
         film = self._films.get(identity)
         waiting = self._opening.get(identity)
         if film is not None:
             source.close()
+            _check(film.lane)
             if film in self._closing:
                 self._closing.pop(film)[1].cancel()
             return film.hold()
@@ -143,6 +154,12 @@ def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Iden
             continue
         return source, source.identity, opener
     raise error
+
+
+def _check(lane: Lane) -> None:
+    """A disk may hang for hours, and those who want to play from it try again and again."""
+    if lane.ahead >= MOST_WAITING:
+        raise TooSlow(f"the disk is too slow: {lane.ahead} wait for it")
 
 
 def _unheard(_: Exception) -> None:

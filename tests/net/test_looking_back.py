@@ -275,7 +275,7 @@ async def test_a_recording_that_is_gone(tmp_path: Path, logs: Logs) -> None:
         await viewer.stream.seek(1000)
         await viewer.until(lambda: viewer.media and viewer.times[-1] >= 11_900)
         assert frames(viewer)[0][0] == 11_000
-        assert logs.about("cannot be looked back into")
+        assert logs.about("cannot be looked back into: No such file")
 
 
 @reactor_test

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rtmptwist.live.errors import Refused
+from rtmptwist.vod.film import OpenFilm
 from rtmptwist.wire.status import StatusCode
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
 from tests.support.logs import Logs
@@ -61,6 +62,32 @@ def test_what_may_not_be_read_is_told_to_operators(
     monkeypatch.setattr(cinema.films._folder, "open", forbidden)
     assert refusal(cinema, "show").status.description == "There is no show."
     assert logs.about("a file cannot be opened: Permission denied")
+
+
+def test_a_folder_that_is_not_there_yet_is_told_to_operators(
+    cinema: Cinema, tmp_path: Path, logs: Logs
+) -> None:
+    cinema.films.serve(tmp_path / "later", public=True)
+    assert logs.lines("warn") == []
+    cinema.disk.pump()
+    missing = f"files: there is no folder {tmp_path / 'later'} yet; nothing is played"
+    assert logs.lines("warn") == [missing]
+
+
+def test_a_folder_that_is_out_of_order_is_told_to_operators(
+    cinema: Cinema, tmp_path: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems of networks raise what they like: not amid a configuration that is adopted."""
+    cinema.disk.pump()
+
+    def stale(_: Path) -> bool:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "is_dir", stale)
+    cinema.films.serve(tmp_path, public=True)
+    cinema.disk.pump()
+    assert logs.lines("warn") == [f"files: {tmp_path} cannot be looked into: Stale file handle"]
+    assert isinstance(cinema.film(), OpenFilm)
 
 
 def test_a_bug_stays_one(cinema: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:

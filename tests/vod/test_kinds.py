@@ -70,5 +70,6 @@ def test_what_is_needed_is_loaded_before_it_is(
     monkeypatch.setattr(kinds, "load", load)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    kinds.prepare(tmp_path)
+    assert kinds.prepare(tmp_path)
     assert len(calls) == loaded
+    assert not kinds.prepare(tmp_path / "nowhere")

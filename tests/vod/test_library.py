@@ -9,9 +9,13 @@ import pytest
 from twisted.internet.defer import CancelledError
 
 from rtmptwist.amf.values import Value
+from rtmptwist.disk.folder import Folder
 from rtmptwist.live.formats import RtmpFormat
+from rtmptwist.vod import library
 from rtmptwist.vod.film import OVERHEAD, Key, OpenFilm, Piece, Store
+from rtmptwist.vod.kinds import candidates
 from rtmptwist.vod.library import LINGER, MOST_UNUSED
+from rtmptwist.wire.status import StatusCode
 from tests.media.test_flvcontainer import AAC, AVC, HEAD, META, gops
 from tests.vod.cinema import Cinema
 
@@ -67,6 +71,43 @@ def test_few_files_stay_open_for_nobody(cinema: Cinema, tmp_path: Path) -> None:
     kept = set(cinema.library._films.values())
     assert cinema.film("3") in kept
     assert cinema.film("2") not in kept
+
+
+def test_only_so_many_wait_for_a_folder_that_hangs(
+    cinema: Cinema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Players try again and again, for as long as that lasts."""
+    monkeypatch.setattr(library, "MOST_WAITING", 3)
+    cinema.disk.pump()
+    found: list[Any] = []
+    for _ in range(5):
+        cinema.films.open("show", "", "").addBoth(found.append)
+    refused = [failure.value.status for failure in found]
+    assert [status.code for status in refused] == [StatusCode.PLAY_FAILED] * 2
+    assert refused[0].description == ("show cannot be played: the disk is too slow: 3 wait for it.")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "show.flv").write_bytes(FILE)
+    other = cinema.library.open(Folder(tmp_path / "other"), candidates("show", "", ""))
+    other.addCallback(found.append)
+    cinema.disk.pump()
+    assert len(found) == 6
+    assert isinstance(cinema.film(), OpenFilm)
+
+
+def test_only_so_many_wait_for_a_file_that_hangs(
+    cinema: Cinema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = cinema.film()
+    for time in range(3):
+        film.find(time)
+    monkeypatch.setattr(library, "MOST_WAITING", 3)
+    lane, film.lane = film.lane, cinema.disk.lane(lambda _: None)
+    film.lane.jobs.extend(lane.jobs)  # where no thread looks
+    found: list[Any] = []
+    cinema.films.open("show", "", "").addErrback(lambda failure: found.append(failure.value))
+    cinema.disk.pump()
+    assert [each.status.code for each in found] == [StatusCode.PLAY_FAILED]
+    assert film.holders == 1
 
 
 def test_at_the_end_all_is_closed(cinema: Cinema) -> None:
