@@ -24,7 +24,8 @@ from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
 from rtmptwist.live.journal import EventKind
 from rtmptwist.net.listen import ListenError, ListenerService
-from rtmptwist.site import FIXED, Plan, Site, SiteError, check, endpoints
+from rtmptwist.plan import Plan, SiteError, check, endpoints
+from rtmptwist.site import FIXED, Site
 from rtmptwist.web.house import ReloadError
 
 PATIENCE: Final = 2.0

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,21 +30,20 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from rtmptwist.auth.banfile import BanFile
-from rtmptwist.auth.checkers import BadChecker
-from rtmptwist.auth.files import BadFile, SecretFile
+from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.gate import Rules, SiteGate
 from rtmptwist.auth.limits import AppLimits, LimitedGate
-from rtmptwist.auth.operators import Desk, Operators
+from rtmptwist.auth.operators import Desk
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
-from rtmptwist.config.whereabouts import named, placed
+from rtmptwist.config.whereabouts import named
 from rtmptwist.disk.threads import Disk
-from rtmptwist.doors import Doors, Entrance, check_listener
-from rtmptwist.hooks.assembly import check_hooks, make_hooks
+from rtmptwist.doors import Doors, Entrance
+from rtmptwist.hooks.assembly import make_hooks
 from rtmptwist.hooks.chain import Chain
 from rtmptwist.hooks.gate import HookedGate
 from rtmptwist.hooks.hook import Hook, Hooks
-from rtmptwist.interfaces import BadDescription, House, IInletMaker, IOutletMaker
+from rtmptwist.interfaces import House, IInletMaker, IOutletMaker
 from rtmptwist.live.application import Application
 from rtmptwist.live.registry import Registry, VirtualHost
 from rtmptwist.net.beat import Beat
@@ -54,11 +53,20 @@ from rtmptwist.net.frontdoor import Speech, Visitor
 from rtmptwist.net.listen import ListenerService, listener
 from rtmptwist.net.rate import AddressRate
 from rtmptwist.net.server import Care
-from rtmptwist.net.swffiles import SwfFileError, read_swfs
 from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
+from rtmptwist.plan import (
+    Plan,
+    endpoints,
+    folder_of,
+    operators_of,
+    plugged_in,
+    refuse,
+    rules_of,
+    section_of,
+    swfs_of,
+)
 from rtmptwist.plugins import Plugged, Services
-from rtmptwist.plugins import check as check_plugin
 from rtmptwist.rules import RuleBook, limits_of, secrets_of
 from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.history import History
@@ -67,127 +75,9 @@ from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.web.events import Broadcast
 from rtmptwist.web.httpflv import Screens
 from rtmptwist.web.traces import Traces
-from rtmptwist.wire.swf import Swf
 
 FIXED: Final = ("state", "gather", "log", "disk_threads")
 "Keys of `[server]` that take effect at the next start."
-
-
-class SiteError(Exception):
-    """A configuration that reads well cannot be put to work; a line for each reason."""
-
-
-def check(config: Config) -> None:
-    """
-    Look at the files that a configuration names, without making anything.
-
-    Raises:
-        SiteError: with all that is wrong.
-    """
-    problems: list[str] = []
-    book = RuleBook(time.time)
-    for host in config.vhosts:
-        for app in host.apps.values():
-            _rules(book, host.name, app, problems)
-            _swfs(host.name, app, problems)
-            where = _section(host.name, app)
-            _plugged(where, "inlet", app.inlet, problems, partial(check_plugin, IInletMaker))
-            _plugged(where, "outlets", app.outlets, problems, partial(check_plugin, IOutletMaker))
-    for section in config.listeners:
-        _operators(book, section, problems)
-        check_listener(section, problems)
-    check_hooks(config.hooks, _folder(config), problems)
-    if problems:
-        raise SiteError("\n".join(placed(config, problem) for problem in problems))
-
-
-def endpoints(config: Config) -> dict[str, schema.Listener]:
-    """Where a configuration listens, and for which of its listeners."""
-    return {endpoint: section for section in config.listeners for endpoint in section.endpoint}
-
-
-def _folder(config: Config) -> Path:
-    return config.path.absolute().parent
-
-
-def _rules(book: RuleBook, host: str, app: schema.App, problems: list[str]) -> Rules | None:
-    """Who may do what in an application; else `problems` gets what is wrong with its files."""
-    try:
-        return book.rules(app)
-    except (BadFile, BadChecker) as error:
-        problems += [f"{_section(host, app)} {line}" for line in str(error).split("\n")]
-        return None
-
-
-def _operators(book: RuleBook, section: schema.Listener, problems: list[str]) -> Operators | None:
-    """Who may operate the server by a listener; else `problems` gets what is wrong there."""
-    if section.api is None:
-        return None
-    try:
-        return book.operators(section.api)
-    except (BadFile, BadChecker) as error:
-        problems += [f"[listener {section.name}] {line}" for line in str(error).split("\n")]
-        return None
-
-
-def _swfs(host: str, app: schema.App, problems: list[str]) -> tuple[Swf, ...]:
-    """The SWF files of which players must know one; `problems` gets what is wrong with them."""
-    found = []
-    for place in app.swf:
-        if isinstance(place, Path):
-            try:
-                found += read_swfs(place)
-            except SwfFileError as error:
-                problems.append(f"{_section(host, app)} swf: {error}")
-        else:
-            found.append(Swf(place.size, place.hash))
-    return tuple(found)
-
-
-def _plugged(
-    section: str,
-    key: str,
-    texts: Sequence[str] | None,
-    problems: list[str],
-    use: Callable[[str], Any],
-) -> dict[str, Any]:
-    """What comes of each description of an application; `problems` gets what is wrong with it."""
-    made: dict[str, Any] = {}
-    for text in texts or ():
-        try:
-            if text in made:
-                raise BadDescription("is there twice")
-            made[text] = use(text)
-        except BadDescription as error:
-            problems.append(f"{section} {key}: {text}: {error}")
-    return made
-
-
-def _section(host: str, app: schema.App) -> str:
-    return f"[vhost {host} / app {app.name}]" if host else f"[app {app.name}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A configuration, ready to be adopted."""
-
-    config: Config
-    hosts: list[VirtualHost]
-    settings: dict[Application, schema.App]
-    swfs: dict[Application, tuple[Swf, ...]]
-    rules: dict[Application, Rules]
-    hooks: dict[schema.Hook, Hook]
-    "Those that are new."
-
-    secrets: list[SecretFile[bytes]]
-    "Theirs."
-
-    plugged: Mapping[Plugged, Mapping[Application, Services]]
-    operators: Mapping[str, Operators]
-    desks: Mapping[str, Desk]
-    "Theirs. Both by listener."
-
-    doors: Doors
 
 
 class Site:
@@ -253,7 +143,7 @@ class Site:
         self.reading = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         "and for those that are played: however many hang there, what is recorded goes on."
         self.library = Library(reactor, self.reading, config.limits.file_cache)
-        house = House(reactor, _folder(config), config.server.state, self.disk, self.reading)
+        house = House(reactor, folder_of(config), config.server.state, self.disk, self.reading)
         self._inlets = Plugged(IInletMaker, house)
         self._outlets = Plugged(IOutletMaker, house)
         self._beat = Beat(reactor, config.server.gather)
@@ -293,25 +183,25 @@ class Site:
         rules = {
             application: found
             for application, app in settings.items()
-            if (found := _rules(self._book, application.host, app, problems)) is not None
+            if (found := rules_of(self._book, application.host, app, problems)) is not None
         }
-        swfs = {each: _swfs(each.host, app, problems) for each, app in settings.items()}
+        swfs = {each: swfs_of(each.host, app, problems) for each, app in settings.items()}
         plugged: dict[Plugged, dict[Application, Services]] = {self._inlets: {}, self._outlets: {}}
         for each, app in settings.items():
-            where = _section(each.host, app)
+            where = section_of(each.host, app)
             for sort, key, texts in (
                 (self._inlets, "inlet", app.inlet),
                 (self._outlets, "outlets", app.outlets),
             ):
                 use = partial(sort.plan, each)
-                plugged[sort][each] = _plugged(where, key, texts, problems, use)
+                plugged[sort][each] = plugged_in(where, key, texts, problems, use)
         new = [hook for hook in config.hooks if hook not in self._hooks]
-        made, secrets = make_hooks(new, _folder(config), self.reactor, problems)
+        made, secrets = make_hooks(new, folder_of(config), self.reactor, problems)
         hooks = {hook: made[hook.name] for hook in new if hook.name in made}
         operators = {
             section.name: who
             for section in config.listeners
-            if (who := _operators(self._book, section, problems)) is not None
+            if (who := operators_of(self._book, section, problems)) is not None
         }
         desks = {name: self._desks.get(name) or Desk(who) for name, who in operators.items()}
         doors = Doors(
@@ -323,8 +213,7 @@ class Site:
             problems,
             before=self._doors,
         )
-        if problems:
-            raise SiteError("\n".join(placed(config, problem) for problem in problems))
+        refuse(config, problems)
         return Plan(
             config, hosts, settings, swfs, rules, hooks, secrets, plugged, operators, desks, doors
         )

@@ -56,7 +56,7 @@ class Options(usage.Options):
             raise SystemExit(0)
 
     def _check_files(self) -> None:
-        from rtmptwist.site import SiteError, check  # which brings a reactor, too early for twistd
+        from rtmptwist.plan import SiteError, check  # which brings a reactor, too early for twistd
 
         try:
             check(self.config)
@@ -82,8 +82,8 @@ def makeService(options: Options) -> IService:
     """What twistd runs."""
     from twisted.internet import reactor
 
+    from rtmptwist.plan import SiteError
     from rtmptwist.service import make_service
-    from rtmptwist.site import SiteError
 
     twistd: Any = options.parent
     try:

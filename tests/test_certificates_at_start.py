@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtmptwist.config.load import load
-from rtmptwist.site import SiteError, check
+from rtmptwist.plan import SiteError, check
 from tests.support.logs import Logs
 from tests.support.pki import Signed
 from tests.support.tls import CA, issue

@@ -20,7 +20,8 @@ from rtmptwist.hooks.asking import NOT_NOW
 from rtmptwist.hooks.execution import ProgramCarrier
 from rtmptwist.hooks.program import Program
 from rtmptwist.net.netstream import Refusal
-from rtmptwist.site import Site, SiteError, check
+from rtmptwist.plan import SiteError, check
+from rtmptwist.site import Site
 from tests.support.backend import Backend, Reply, backend, never, raw, says
 from tests.support.guests import Host, eventually, live, refused, serving
 from tests.support.live import gop, headers

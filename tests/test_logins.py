@@ -10,7 +10,8 @@ from twisted.internet.error import ConnectionClosed
 from rtmptwist.config.load import load
 from rtmptwist.hooks.login import HttpLogin
 from rtmptwist.net.client import Refusal
-from rtmptwist.site import Site, SiteError, check
+from rtmptwist.plan import SiteError, check
+from rtmptwist.site import Site
 from tests.support.logins import password_file, user
 from tests.support.logs import Logs
 from tests.support.memory import Spectator

@@ -25,8 +25,8 @@ from rtmptwist.net.client import NetConnection, Refusal
 from rtmptwist.net.connection import ServerConnection
 from rtmptwist.net.frontdoor import Speech
 from rtmptwist.net.listen import ListenerService
+from rtmptwist.plan import SiteError, check
 from rtmptwist.service import Sweeper, make_service
-from rtmptwist.site import SiteError, check
 from rtmptwist.wire.chunk import encode_full
 from rtmptwist.wire.command import Command
 from rtmptwist.wire.control import SetChunkSize, message
