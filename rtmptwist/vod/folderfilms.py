@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -43,8 +44,9 @@ class FolderFilms:
 
         def unknown(failure: Failure) -> None:
             failure.trap(OSError)
+            error: Any = failure.value
             words = "files: {folder} cannot be looked into: {why}"
-            self.log.warn(words, folder=root, why=failure.value.strerror)
+            self.log.warn(words, folder=root, why=error.strerror)
 
         # a folder may be far away, and others must not wait for it
         self._library.prepare(root).addCallbacks(known, unknown)
