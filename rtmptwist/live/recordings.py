@@ -154,10 +154,7 @@ class Chapter:
     """A file in which some of a stream is, for those who look back while it goes on."""
 
     begin: int
-    "Stream time of its first frame, in milliseconds,"
-
-    base: int
-    "and that at which its own time is 0."
+    "Stream time of its first frame, in milliseconds."
 
     folder: Path
     names: tuple[str, ...]
@@ -165,3 +162,12 @@ class Chapter:
 
     unfinished: tuple[str, ...]
     "Where it is until then."
+
+    skip: int = 0
+    "Bytes that it had before, of earlier publications; 0: it was new."
+
+    origin: int = 0
+    "Its timestamp at `begin`, in milliseconds."
+
+    headers: Sequence[int] = ()
+    "Where sequence headers stand in it: positions, to which more are added as it grows."

@@ -18,7 +18,7 @@ from rtmptwist.amf.errors import AmfError
 from rtmptwist.amf.values import EcmaArray, Value
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FLV_START, SCRIPT, flv_header, flv_tag
-from rtmptwist.media.flvindex import CAPACITY, Facts
+from rtmptwist.media.flvindex import CAPACITY, MOST_HEADERS, Facts
 
 NAME: Final = "onMetaData"
 
@@ -27,6 +27,12 @@ LARGEST: Final = 1 << 18
 
 _OWN: Final = 64 * 1024
 "Bytes of a publisher's metadata that are kept, as for late viewers; real ones have hundreds."
+
+HEADERS: Final = "sequenceheaders"
+"""
+Where sequence headers stand that say anything new: positions in the file, as those of key frames.
+Our own: who does not know it passes it over.
+"""
 
 _NUMBERS: Final = 512
 "Bytes for duration, size and the like."
@@ -49,6 +55,7 @@ _OURS: Final = frozenset(
         *("duration", "lasttimestamp", "lastkeyframetimestamp", "lastkeyframelocation"),
         *("filesize", "datasize", "audiosize", "videosize", "canSeekToEnd"),
         *("hasAudio", "hasVideo", "hasMetadata", "hasKeyframes", "keyframes", "metadatacreator"),
+        HEADERS,
     }
 )
 "What describes a file: the publisher's means nothing in ours."
@@ -68,7 +75,12 @@ class Head:
         if not 0 < len(own_metadata(self._own)) <= _OWN:
             self._own = name
         self.size = size or (
-            FLV_START + _AROUND + len(_body(self._own)) + _NUMBERS + CAPACITY * _ENTRY
+            FLV_START
+            + _AROUND
+            + len(_body(self._own))
+            + _NUMBERS
+            + MOST_HEADERS * _NUMBER
+            + CAPACITY * _ENTRY
         )
 
     @property
@@ -100,6 +112,9 @@ class Head:
             "hasKeyframes": facts.keyframes.last is not None,
             **self._own,
         }
+        headers: list[Value] = [float(position) for position in facts.headers.positions]
+        if len(_body({**values, HEADERS: headers})) <= self._room:
+            values[HEADERS] = headers
         times, positions = facts.keyframes.times, facts.keyframes.positions
         if times:
             fit = (self._room - len(_body({**values, "keyframes": _index([], [])}))) // _ENTRY

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from rtmptwist.media.flv import AUDIO, FLV_START, SCRIPT, SCRIPT_AMF3, VIDEO
-from rtmptwist.media.tag import video_tag
+from rtmptwist.media.tag import Slot, audio_tag, video_tag
 
 Read = Callable[[int, int], bytes]
 "Bytes of a file from a position on, so many at most: fewer only at its end."
@@ -23,6 +23,9 @@ CAPACITY: Final = 3600
 Key frames in an index, an even number: of two hours with one every two seconds. Of a longer file
 every second, fourth … one is kept: a day is then sought with a precision of half a minute.
 """
+
+MOST_HEADERS: Final = 256
+"Sequence headers amid a file whose places are kept: a publisher who came back wrote two."
 
 BLOCK: Final = 1 << 18
 "Bytes read at once: some hundred tags."
@@ -92,6 +95,27 @@ class KeyFrames:
         self._count += 1
 
 
+class HeaderIndex:
+    """
+    Where the sequence headers of a file stand, if they say anything new; of many, the first.
+
+    Whoever begins amid the file needs those before that.
+    """
+
+    __slots__ = ("_known", "positions")
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+        "Ascending. Another thread may read it."
+        self._known: dict[Slot, int] = {}
+
+    def add(self, slot: Slot, digest: int, position: int) -> None:
+        """Add a header. `digest`: Python's own hash of its payload."""
+        if len(self.positions) < MOST_HEADERS and self._known.get(slot) != digest:
+            self._known[slot] = digest
+            self.positions.append(position)
+
+
 @dataclass(slots=True)
 class Facts:
     """What is known of a file when it is complete."""
@@ -105,6 +129,7 @@ class Facts:
     audio: bool = False
     video: bool = False
     keyframes: KeyFrames = field(default_factory=KeyFrames)
+    headers: HeaderIndex = field(default_factory=HeaderIndex)
 
 
 def walk(
@@ -168,11 +193,16 @@ def survey(read: Read, size: int) -> Facts:
         facts.end = place.end
         if place.type == VIDEO:
             facts.video = True
-            if video_tag(place.start).keyframe:
+            tag = video_tag(place.start)
+            if tag.keyframe:
                 facts.keyframes.add(place.timestamp, place.position)
         elif place.type == AUDIO:
             facts.audio = True
+            tag = audio_tag(place.start)
         else:
             continue
         facts.last = max(facts.last, place.timestamp)
+        if tag.header and tag.slot is not None:
+            payload = read(place.position + _TAG, place.end - place.position - _AROUND)
+            facts.headers.add(tag.slot, hash(payload), place.position)
     return facts

@@ -54,7 +54,7 @@ class FlvFile(DiskFile):
         self._write_head(packed)
         self._write(head.size - 4, packed[-4:])
         self._facts.end = head.size
-        return Opened(self._folder.path(self._names))
+        return self._opened()
 
     def append(self, metadata: Mapping[str, Value], *, audio: bool, video: bool) -> Opened:
         """Go on with the file of that name, or make one if one cannot go on with it."""
@@ -66,9 +66,13 @@ class FlvFile(DiskFile):
             with suppress(FileExistsError):
                 self._folder.rename(self._names, unfinished(self._names)[-1])
                 os.ftruncate(self._number, self._facts.end)
-                return Opened(self._folder.path(self._names), self._facts.last)
+                return self._opened(self._facts.last, self._facts.end)
         self.close()
         return self.create(metadata, audio=audio, video=video)
+
+    def _opened(self, last: int | None = None, size: int = 0) -> Opened:
+        path = self._folder.path(self._names)
+        return Opened(path, last, size, self._facts.headers.positions)
 
     def _mend(self) -> int | None:
         """As `DiskFile`."""
@@ -105,6 +109,8 @@ class FlvFile(DiskFile):
         self._write(facts.end, batch.data)
         for time, offset in batch.keyframes:
             facts.keyframes.add(time, facts.end + offset)
+        for slot, digest, offset in batch.headers:
+            facts.headers.add(slot, digest, facts.end + offset)
         facts.end += batch.size
         facts.last = max(facts.last, batch.last)
         facts.audio |= batch.audio

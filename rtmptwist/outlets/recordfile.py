@@ -26,6 +26,12 @@ class Opened:
     last: int | None = None
     "The greatest timestamp that it has already, in milliseconds; None: it is new."
 
+    size: int = 0
+    "Bytes that it has already; 0: it is new."
+
+    headers: Sequence[int] = ()
+    "Where sequence headers stand in it: positions, to which more are added as it grows."
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

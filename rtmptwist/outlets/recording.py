@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from twisted.logger import Logger
@@ -116,6 +115,7 @@ class Recording:
         self._written: dict[RecordFile, Chapter] = {}
         "Those of them that are not complete."
         self._tape: Tape | None = None
+        self._opened: Opened | None = None
         self._path = ""
         self._part = 1
         self._at = 0
@@ -284,6 +284,7 @@ class Recording:
             return  # it took too long, and what closes it is on its way
         self.state = State.RECORDING
         self._path = str(opened.path)
+        self._opened = opened
         if opened.last is not None:
             scene = self._scene
             self._at = opened.last + (scene.interval if scene else self.stream.window.interval())
@@ -320,12 +321,21 @@ class Recording:
         return tape
 
     def _add_chapter(self, tape: Tape) -> None:
-        assert self._file is not None
+        file, opened = self._file, self._opened
+        assert file is not None
+        assert opened is not None
         folder = self._plan.folder.root
-        names = Path(self._path).relative_to(folder).parts
-        begin, base = tape.begins
-        chapter = Chapter(begin, base, folder, names, unfinished(names))
-        self._written[self._file] = chapter
+        names = opened.path.relative_to(folder).parts
+        chapter = Chapter(
+            begin=tape.begins[0],
+            folder=folder,
+            names=names,
+            unfinished=unfinished(names),
+            skip=opened.size,
+            origin=self._at,
+            headers=opened.headers,
+        )
+        self._written[file] = chapter
         self.chapters.append(chapter)
 
     def _write(self, tape: Tape, messages: list[Message], size: int) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from rtmptwist.amf.values import Value
 from rtmptwist.live.headers import Header
 from rtmptwist.media.flvhead import metadata_of, own_metadata
-from rtmptwist.media.tag import audio_tag, video_tag
+from rtmptwist.media.tag import Slot, audio_tag, video_tag
 from rtmptwist.outlets.settled import Settled
 from rtmptwist.wire.message import Message, MessageType
 
@@ -37,6 +37,10 @@ _BEFORE: Final = 11
 
 _KEYS: Final = frozenset(bytes((first,)) for first in range(256) if first & 0x70 in (0x10, 0x40))
 "First bytes of video that may be a key frame, legacy and Enhanced; `media.tag` knows for sure."
+
+
+_SHORT: Final = 64
+"Bytes of sound that may be a header: nearly all frames have more."
 
 
 class Take(StrEnum):
@@ -67,6 +71,9 @@ class Batch:
     size: int = 0
     keyframes: list[tuple[int, int]] = field(default_factory=list)
     "Their times in the file (ms), and their places in the batch."
+
+    headers: list[tuple[Slot, int, int]] = field(default_factory=list)
+    "Of sequence headers: their slots, the hashes of their payloads, and their places."
 
     last: int = 0
     "The greatest timestamp of sound or pictures in the file so far, in milliseconds."
@@ -203,12 +210,20 @@ class Tape:
                 audio = True
                 if time > last:
                     last = time
+                if len(payload) < _SHORT:
+                    tag = audio_tag(payload)
+                    if tag.header and tag.slot is not None:
+                        batch.headers.append((tag.slot, hash(payload), position))
             elif kind == picture:
                 video = True
                 if time > last:
                     last = time
-                if payload[:1] in keys and video_tag(payload).keyframe:
-                    batch.keyframes.append((time + (high << 24), position))
+                if payload[:1] in keys:
+                    tag = video_tag(payload)
+                    if tag.keyframe:
+                        batch.keyframes.append((time + (high << 24), position))
+                    elif tag.header and tag.slot is not None:
+                        batch.headers.append((tag.slot, hash(payload), position))
             else:
                 payload = self._data(message)
                 if not payload:

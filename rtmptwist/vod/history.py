@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from rtmptwist.live.playback import Excerpt, Film, Playback, Viewer
 from rtmptwist.live.recordings import Chapter
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.media.errors import MediaError
+from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.vod.kinds import Candidate
 from rtmptwist.vod.library import Library
@@ -81,7 +83,10 @@ class History:
 
     async def open(self, chapters: Sequence[Chapter], chapter: Chapter) -> Excerpt | None:
         """A chapter, to be played; None: it cannot be, which the log knows."""
-        wanted = [Candidate(names, FlvContainer) for names in (chapter.unfinished, chapter.names)]
+        opener = partial(FlvContainer, origin=chapter.origin, headers=_headers(chapter))
+        wanted = [
+            Candidate(names, opener, chapter.skip) for names in (chapter.unfinished, chapter.names)
+        ]
         try:
             film = await self._library.open(Folder(chapter.folder), wanted)
         except (OSError, MediaError, TooSlow) as error:
@@ -105,7 +110,7 @@ class _Excerpt:
         self._film = film
         self._chapters = chapters
         self._chapter = chapter
-        self.base = chapter.base
+        self.base = chapter.begin
 
     def play(self, form: Format, writer: Writer, viewer: Viewer) -> Playback:
         """As `Excerpt`."""
@@ -122,6 +127,12 @@ class _Excerpt:
     def release(self) -> None:
         """As `Excerpt`."""
         self._film.release()
+
+
+def _headers(chapter: Chapter) -> list[int]:
+    """Where its sequence headers stand, in what is seen of the file."""
+    shift = chapter.skip - FLV_START if chapter.skip else 0
+    return [position - shift for position in chapter.headers if position >= chapter.skip]
 
 
 async def _nothing() -> Excerpt | None:

@@ -47,6 +47,8 @@ class Candidate(NamedTuple):
 
     names: Names
     opener: Opener
+    skip: int = 0
+    "Bytes at its beginning that are not played (FLV)."
 
 
 def candidates(name: str, kind: str, extension: str) -> list[Candidate]:

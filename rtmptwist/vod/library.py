@@ -145,9 +145,9 @@ class Library:
 def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Identity, Opener]:
     """In a thread."""
     error = OSError(errno.ENOENT, "No such file")
-    for names, opener in wanted:
+    for names, opener, skip in wanted:
         try:
-            source = FileSource(folder.open(names))
+            source = FileSource(folder.open(names), skip)
         except OSError as why:
             if why.errno not in NOT_THERE:
                 error = why

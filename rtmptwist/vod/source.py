@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from rtmptwist.media.container import Container, Opener
+from rtmptwist.media.flv import flv_header
 
 
 class Identity(NamedTuple):
@@ -13,32 +14,42 @@ class Identity(NamedTuple):
 
     device: int
     number: int
+    skip: int
     size: int
     changed: int
     "Nanoseconds since the epoch."
 
 
 class FileSource:
-    """`media.container.Source` of an open file."""
+    """`media.container.Source` of an open file, or of an FLV file's later part."""
 
-    def __init__(self, number: int) -> None:
-        """It is ours from now on."""
+    def __init__(self, number: int, skip: int = 0) -> None:
+        """
+        The file is ours from now on.
+
+        `skip`: of an FLV file, show nothing before the tag at that position; 0: show all.
+        """
         self._number = number
+        self._skip = skip
+        self._head = flv_header(audio=True, video=True) if skip else b""
+        self._shift = skip - len(self._head)
 
     def read(self, position: int, size: int) -> bytes:
         """As `Source`."""
-        return os.pread(self._number, size, position)
+        start = self._head[position : position + size]
+        position += self._shift + len(start)
+        return start + os.pread(self._number, size - len(start), position)
 
     @property
     def size(self) -> int:
         """As `Source`."""
-        return os.fstat(self._number).st_size
+        return os.fstat(self._number).st_size - self._shift
 
     @property
     def identity(self) -> Identity:
         """As it is now."""
         found = os.fstat(self._number)
-        return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return Identity(found.st_dev, found.st_ino, self._skip, found.st_size, found.st_mtime_ns)
 
     def close(self) -> None:
         """It is not read any more."""

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtmptwist.amf import amf0
-from rtmptwist.amf.values import EcmaArray
-from rtmptwist.media import flvcontainer
+from rtmptwist.amf.values import EcmaArray, Value
+from rtmptwist.media import flvcontainer, flvheaders, flvtags
 from rtmptwist.media.container import Fill, Point
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import AUDIO, SCRIPT, VIDEO, FlvTag, flv_header, flv_tag
 from rtmptwist.media.flvcontainer import FlvContainer
+from rtmptwist.media.flvindex import BLOCK
 from rtmptwist.media.tag import audio_tag, video_tag
 from tests.media.samples import FOLDER, Facts, facts, tags
 
@@ -166,16 +167,16 @@ def test_a_time_is_found_by_reading_little() -> None:
     for time in (1, 1_234_567, 2_999_950, 9_999_999):
         memory.taken = 0
         assert film.seek(time).time == min(time // 1000 * 1000, 2_999_000)
-        assert memory.taken < 2_500_000
+        assert memory.taken < 2_500_000 + flvheaders.BACK + BLOCK
 
 
 def test_headers_in_force() -> None:
     """A publisher who came back with another encoder."""
     film = container(HEAD + AAC + AVC + gops(3) + AVC2 + gops(3, 3000) + gops(200, 6000))
-    # right behind the change it is found
+    # right behind the change it stands among what follows
     block = film.read(film.seek(3500).place)
     assert block.tags[0].payload == AVC2[11:-4]
-    # and everywhere once somebody has played it
+    # and everywhere it is known once somebody has played it
     played(film, film.seek(0))
     played(film, film.seek(0))
     assert [tag.payload for tag in film.seek(2500).headers] == [AAC[11:-4], AVC[11:-4]]
@@ -184,10 +185,76 @@ def test_headers_in_force() -> None:
 
 
 def test_changes_of_headers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flvcontainer, "MAX_CHANGES", 2)
+    monkeypatch.setattr(flvheaders, "MOST_HEADERS", 2)
     film = container(HEAD + AVC + key(0) + (AVC + key(1) + AVC2 + key(2)) * 3)
     played(film, film.seek(0))
-    assert len(film._changes) == 2
+    assert len(film._headers._changes) == 2
+
+
+def script(values: dict[str, Value]) -> bytes:
+    return flv_tag(SCRIPT, 0, amf0.encode("onMetaData", EcmaArray(values)))
+
+
+def changing(pad: int = 30) -> bytes:
+    """Whose pictures change after three seconds, and again after 200."""
+    return (
+        (AAC + AVC + gops(3, pad=pad))
+        + (AVC2 + gops(197, 3000, pad=pad))
+        + (AVC + gops(100, 200_000, pad=pad))
+    )
+
+
+def test_headers_that_nobody_has_read_are_found_near_a_place() -> None:
+    # at 180 s the change is out of reach
+    for time, wanted in ((20_500, AVC2), (180_500, AVC), (220_500, AVC), (2500, AVC)):
+        film = container(HEAD + changing(pad=2000))
+        assert film.seek(time).headers[-1].payload == wanted[11:-4], time
+
+
+def test_headers_of_little_pieces_are_looked_for_in_bounded_time() -> None:
+    sounds = b"".join(map(sound, range(40_000)))
+    memory = Memory(HEAD + AVC + key(0) + AVC2 + key(1) + sounds + key(40_000))
+    film = FlvContainer(memory)
+    memory.reads = 0
+    assert film.seek(40_000).headers[-1].payload == AVC[11:-4]
+    assert memory.reads < 3 * flvheaders.MOST_BACK
+
+
+def test_headers_where_they_are_told_to_be() -> None:
+    """As our recorder does."""
+    body = changing(pad=1000)
+    data = HEAD + script({"duration": 300.0, "sequenceheaders": [0.0] * 3}) + body
+    start = len(data) - len(body)
+    places = [float(data.index(AVC2, start)), float(data.rindex(AVC))]
+    wrong: list[Value] = [9e9, -1.0, float("nan"), 0.5, "none", float(start + 5)]
+    meta = script({"duration": 300.0, "sequenceheaders": [*places, 1e300]})
+    assert len(meta) == len(script({"duration": 300.0, "sequenceheaders": [0.0] * 3}))
+    film = container(HEAD + meta + body)
+    assert "sequenceheaders" not in film.metadata
+    for time, wanted in ((2500, AVC), (150_500, AVC2), (250_500, AVC)):
+        assert [tag.payload for tag in film.seek(time).headers] == [AAC[11:-4], wanted[11:-4]]
+    told = FlvContainer(Memory(data), headers=[int(place) for place in places])
+    assert told.seek(150_500).headers[-1].payload == AVC2[11:-4]
+    lying = container(HEAD + script({"sequenceheaders": wrong}) + body)
+    assert lying.seek(150_500).headers[-1].payload == AVC[11:-4]
+
+
+def test_headers_in_a_file_without_sizes_behind_tags() -> None:
+    film = container(unlinked(HEAD + changing()))
+    assert film.seek(150_500).headers[-1].payload == AVC2[11:-4]
+
+
+def test_a_header_that_is_none_is_not_kept() -> None:
+    huge = flv_tag(VIDEO, 3000, AVC[11:-4] + bytes(flvheaders.LARGEST))
+    film = container(HEAD + AVC + gops(3) + huge + gops(3, 3000))
+    assert film.seek(5500).headers[-1].payload == AVC[11:-4]
+
+
+def test_where_a_file_begins_may_be_known() -> None:
+    film = FlvContainer(Memory(HEAD + AVC + gops(3, 5000)), origin=4000)
+    assert film.duration == 3950
+    assert [film.seek(time).time for time in (0, 2500, 3500)] == [0, 2000, 3000]
+    assert played(film, film.seek(0))[1].timestamp == 1000
 
 
 def test_sound_alone_is_sought_to_the_nearest_tag() -> None:
@@ -229,8 +296,7 @@ def test_files_without_sizes_behind_tags() -> None:
     assert played(film, film.seek(0)) == played(container(WHOLE), Point(len(HEAD + META), 0))
     assert film.seek(3500).time == 3000
     assert film.seek(1).time == 0
-    told = flv_tag(SCRIPT, 0, amf0.encode("onMetaData", EcmaArray({"duration": 4.95})))
-    assert container(unlinked(HEAD + told + gops(5))).duration == 4950
+    assert container(unlinked(HEAD + script({"duration": 4.95}) + gops(5))).duration == 4950
     assert container(unlinked(HEAD + inter(0) + inter(9))).seek(5) == Point(13, 0)
 
 
@@ -286,7 +352,7 @@ def test_a_hostile_file_takes_little_of_our_time(rest: bytes) -> None:
     film = FlvContainer(memory)
     memory.reads = 0
     assert film.seek(2500).time == 0
-    assert memory.reads < 5 * max(flvcontainer.MOST_BACK, flvcontainer.MOST_SEEMING)
+    assert memory.reads < 5 * max(flvcontainer.MOST_BACK, flvtags.MOST_SEEMING)
     assert memory.taken < 32 << 20
 
 

@@ -13,7 +13,9 @@ from rtmptwist.amf.values import EcmaArray
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FLV_START, SCRIPT, FlvReader, flv_header, flv_tag
 from rtmptwist.media.flvhead import LARGEST, Head, head_size, metadata_of, read_head
-from rtmptwist.media.flvindex import CAPACITY, Facts, KeyFrames
+from rtmptwist.media.flvindex import CAPACITY, MOST_HEADERS, Facts, KeyFrames
+from rtmptwist.media.packet import Content, Kind
+from rtmptwist.media.tag import Slot
 from tests.media.samples import FOLDER
 
 OWN: dict[str, Any] = {
@@ -67,6 +69,7 @@ def test_a_complete_head_says_everything_in_the_same_room() -> None:
         "hasKeyframes": True,
         "metadatacreator": "test",
         **OWN,
+        "sequenceheaders": [],
         "keyframes": {
             "times": [0.0, 2.0, 4.0],
             "filepositions": [70_000.0, 570_000.0, 1_070_000.0],
@@ -85,6 +88,19 @@ def test_flags(audio: bool, video: bool, flags: int) -> None:
 def test_the_fullest_index_fits() -> None:
     values, _ = values_of(Head(OWN, "test").finish(complete(CAPACITY)))
     assert len(values["keyframes"]["times"]) == CAPACITY
+
+
+def test_where_headers_stand() -> None:
+    facts = complete(CAPACITY)
+    for number in range(2 * MOST_HEADERS):
+        facts.headers.add(Slot(Kind.VIDEO, Content.SEQUENCE_HEADER, (0,), ()), number, number)
+    values, _ = values_of(Head(OWN, "test").finish(facts))
+    assert values["sequenceheaders"] == [float(place) for place in range(MOST_HEADERS)]
+    assert len(values["keyframes"]["times"]) == CAPACITY
+    small = Head({}, "test", size=700)
+    values, _ = values_of(small.finish(facts))
+    assert "sequenceheaders" not in values, "there is no room in what an older one left"
+    assert "keyframes" in values
 
 
 def test_there_is_no_index_without_key_frames() -> None:

@@ -19,7 +19,7 @@ from rtmptwist.outlets.flvfile import CREATOR, FlvFile
 from rtmptwist.outlets.recordfile import Finished, Opened
 from rtmptwist.outlets.tape import Batch, Take, Tape
 from rtmptwist.wire.message import Message
-from tests.support.live import avc_header, gop
+from tests.support.live import aac_header, avc_header, gop, payloads
 from tests.support.recordings import metadata_of, raising, tags_of
 
 
@@ -59,7 +59,7 @@ def complete(folder: Folder, *groups: list[Message]) -> Finished:
 def test_a_file_has_its_name_when_it_is_complete(folder: Folder, tmp_path: Path) -> None:
     made = file(folder, "a", "show.flv")
     opened = made.create({"width": 640.0}, audio=True, video=True)
-    assert opened == Opened(tmp_path / "a" / "show.flv")
+    assert opened == Opened(tmp_path / "a" / "show.flv", headers=[])
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["show.flv.part"]
     for batch in batches([avc_header(), *gop(0)], gop(120)):
         made.write(batch)
@@ -151,6 +151,32 @@ def test_a_file_that_somebody_repairs_just_now_is_not_ours(
     assert file(folder).create({}, audio=True, video=True).path.name == "show-2.flv"
 
 
+def test_it_is_told_where_new_headers_stand(folder: Folder) -> None:
+    """For whoever begins behind them; what says nothing new is not."""
+    made = file(folder)
+    opened = made.create({}, audio=True, video=True)
+    other = avc_header("other")
+    stages = [
+        [avc_header(), aac_header(), *gop(0)],
+        [avc_header(), aac_header(), *gop(120)],
+        [other, *gop(240)],
+        [avc_header(), *gop(360)],
+    ]
+    for batch in batches(*stages):
+        made.write(batch)
+    finished = made.finish()
+    assert finished is not None
+    data = finished.path.read_bytes()
+    places = [int(place) for place in metadata_of(finished.path)["sequenceheaders"]]
+    assert opened.headers == places
+    new = payloads((avc_header(), aac_header(), other, avc_header()))
+    assert [
+        data[place + 11 :].startswith(payload) for place, payload in zip(places, new, strict=True)
+    ]
+    again = file(folder).append({}, audio=True, video=True)
+    assert again.headers == places
+
+
 # ------------------------------------------------------------------------------------- append
 
 
@@ -158,7 +184,7 @@ def test_append_goes_on_with_a_file(folder: Folder, tmp_path: Path) -> None:
     before = complete(folder, gop(0), gop(120))
     made = file(folder)
     opened = made.append({"width": 1.0}, audio=True, video=True)
-    assert opened == Opened(before.path, 200)
+    assert opened == Opened(before.path, 200, before.size, headers=[])
     assert [path.name for path in tmp_path.iterdir()] == ["show.flv.part"]
     tape = Tape(Take.ALL)
     tape.begin(gop(5000), (), opened.last or 0)
@@ -189,7 +215,8 @@ def test_append_goes_on_with_another_program_s_file(folder: Folder, tmp_path: Pa
 
 
 def test_append_makes_a_file_where_there_is_none(folder: Folder, tmp_path: Path) -> None:
-    assert file(folder).append({}, audio=True, video=True) == Opened(tmp_path / "show.flv")
+    opened = file(folder).append({}, audio=True, video=True)
+    assert opened == Opened(tmp_path / "show.flv", headers=[])
 
 
 def cut(path: Path) -> None:
