@@ -302,3 +302,33 @@ async def test_sound_is_left_out_of_the_past_too(tmp_path: Path) -> None:
         await viewer.stream.seek(1000)
         await viewer.until(lambda: viewer.times and viewer.times[-1] >= 11_900)
         assert audio(0).payload[:1] not in {payload[:1] for _, payload in frames(viewer)}
+
+
+@reactor_test
+async def test_what_was_there_before_is_not_shown(tmp_path: Path) -> None:
+    """Of a file that was gone on with only what belongs to this publication."""
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 4)
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        publisher = await host.guest()
+        publisher.name = "show"
+        await publisher.stream.publish("show", "append")
+        sound = [audio(time, f"early{time}") for time in range(5000, 6000, 40)]
+        show = [*sound, *film(6, 17)]
+        await publisher.feed(avc_header("other"), aac_header(), *show)
+        await written(host, 15.9)
+        await eventually(lambda: not (tmp_path / "show.flv").exists())
+        viewer = await viewer_of(host)
+        heads = {avc_header("other").payload, aac_header().payload}
+        for position, begin in ((5000, 5000), (100, 5000), (8500, 8000)):
+            await viewer.settle()
+            viewer.messages.clear()
+            await viewer.stream.seek(position)
+            wanted = of([message for message in show if message.timestamp >= begin])
+            await viewer.until(lambda: viewer.times[-1:] == [16_960])
+            await viewer.settle()
+            got = of(viewer.media)
+            first = got.index(wanted[0])
+            assert {payload for _, payload in got[:first]} == heads
+            assert got[first : first + len(wanted)] == wanted
