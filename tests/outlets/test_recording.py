@@ -442,6 +442,28 @@ def test_a_full_disk_ends_the_recording_and_not_the_stream(
     assert line.startswith("live/show is not recorded any more: No space left on device (")
 
 
+@pytest.mark.parametrize(
+    ("names", "files", "error"),
+    [
+        (("show", "show.flv/x"), ["show.flv"], "Not a directory"),
+        (("show.flv/x", "show"), ["show-2.flv", "show.flv/x.flv"], ""),
+    ],
+)
+def test_a_part_of_a_name_is_a_folder_even_if_it_is_called_like_a_file(
+    studio: Studio, logs: Logs, names: tuple[str, str], files: list[str], error: str
+) -> None:
+    """Whoever came first has the path: the other gets a number, or is told."""
+    for name in names:
+        inlet = studio.application.publish(name, FakePublisher(), "me")
+        feed(inlet, *headers(), *gop(0))
+        studio.pass_time(2)
+        inlet.end(release=True)
+        studio.write()
+    assert studio.files == files
+    assert studio.events[-1].error == error
+    assert len(logs.lines("error")) == bool(error)
+
+
 def test_it_tries_again_with_the_next_segment(tmp_path: Path, logs: Logs) -> None:
     studio = Studio(tmp_path / "x", "{part}.flv", segment=5.0, settings=Settings(window=100))
     studio.root.write_text("no folder")
