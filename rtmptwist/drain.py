@@ -119,7 +119,7 @@ class Drain:
         site, until = self._site, self._time * NOTICE
         movers = [c for c in site.connections() if ask_to_reconnect(c, self._elsewhere)]
         if movers:
-            self.log.info("{count} clients are asked to connect elsewhere", count=len(movers))
+            self.log.info("clients asked to connect elsewhere: {count}", count=len(movers))
         asked = site.looked_at
         if asked is not None and self._clock.seconds() - asked < WATCHED:
             self.log.info("nothing is cut for {seconds:.1f} s", seconds=self.left(until))
@@ -134,7 +134,7 @@ class Drain:
         live = sum(stream.inlet is not None for stream in self._streams())
         if live:
             self.log.info(
-                "{count} publications end with their next key frame, within {seconds:.1f} s",
+                "publications that end with their next key frame, within {seconds:.1f} s: {count}",
                 count=live,
                 seconds=self.left(until),
             )
@@ -148,7 +148,7 @@ class Drain:
         await self._while(self._waiting)
         late = [connection for connection in self._connected() if connection not in self._told]
         if late:
-            self.log.info("{count} viewers do not get all of it", count=len(late))
+            self.log.info("viewers who do not get all of it: {count}", count=len(late))
         self._tell(late)
         here = self._site.registry.connections
         await self._while(lambda: not self._told.isdisjoint(here))
@@ -208,7 +208,7 @@ class Drain:
     def _waiting(self) -> bool:
         """Let those go who have nothing to expect; whether others have."""
         here = [connection for connection in self._connected() if connection not in self._told]
-        free = [connection for connection in here if not connection.expects]
+        free = [connection for connection in here if not connection.uses.expects]
         self._more = len(free) > SLICE
         self._tell(free[:SLICE])
         return self._more or len(free) < len(here)

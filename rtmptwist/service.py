@@ -194,7 +194,7 @@ class Sweeper(Service):
             if number % SLICE == 0:
                 yield
         if ended:
-            self.log.info("{count} connections whose logins are gone were ended", count=ended)
+            self.log.info("connections ended whose logins are gone: {count}", count=ended)
         try:
             self._relieve(connections)
             for tunnels in site.tunnels:

@@ -100,7 +100,7 @@ def test_a_user_who_is_removed(house: Members, logs: Logs) -> None:
     assert not viewer.connection.closed
     (line,) = logs.about("no longer publishes live/one")
     assert "Your login was removed or changed" in line
-    assert len(logs.about("2 connections whose logins are gone were ended")) == 1
+    assert len(logs.about("connections ended whose logins are gone: 2")) == 1
     assert house.site.failure(house.site.connect(f"rtmp://h/live{ALICE}"))
 
 
