@@ -160,6 +160,14 @@ def host_of(address: IAddress) -> str:
     return host.removeprefix("::ffff:") if "." in host else host
 
 
+def name_of(peer: IAddress) -> str:
+    """A peer, for logs. Proxies do not tell the port, or 0."""
+    address, port = host_of(peer), getattr(peer, "port", None)
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def quick_ack(transport: ITransport) -> Callable[[], None] | None:
     """
     Make a function that has what was received acknowledged at once; None where that is not known.

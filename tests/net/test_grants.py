@@ -9,7 +9,8 @@ from hypothesis import given
 from rtmptwist.live.access import Account, Grant, Request, Terms, Usage, Visitor
 from rtmptwist.live.errors import Refused
 from rtmptwist.wire.status import StatusCode
-from tests.net.test_connection import StubbornGate, publishes, sends, wire_of
+from tests.net.test_connection import publishes, sends, wire_of
+from tests.net.test_deciding import StubbornGate
 from tests.support.live import Settings, gop, headers, video
 from tests.support.logs import Logs
 from tests.support.memory import OpenGate, Spectator, StrictGate, serve_in_memory
