@@ -72,7 +72,7 @@ from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.history import History
 from rtmptwist.vod.library import Library
 from rtmptwist.vod.playbacks import FilePlaybacks
-from rtmptwist.web.events import Broadcast
+from rtmptwist.web.broadcast import Broadcast
 from rtmptwist.web.httpflv import Screens
 from rtmptwist.web.traces import Traces
 

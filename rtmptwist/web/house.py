@@ -14,7 +14,7 @@ from rtmptwist.net.tls import ServerTls
 from rtmptwist.net.tunnels import Tunnels
 
 if TYPE_CHECKING:
-    from rtmptwist.web.events import Broadcast
+    from rtmptwist.web.broadcast import Broadcast
     from rtmptwist.web.httpflv import Screens
     from rtmptwist.web.traces import Traces
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from rtmptwist.auth.operators import Desk
 from rtmptwist.web.admission import admitted
 from rtmptwist.web.answers import Problem, answer, as_json, as_problem, body_of, check_change
-from rtmptwist.web.api import applications, bans, connections, server, streams, tracing
+from rtmptwist.web.api import applications, bans, connections, events, server, streams, tracing
 from rtmptwist.web.api.openapi import document
 from rtmptwist.web.api.route import Call, Route, nothing
 from rtmptwist.web.house import House
@@ -26,6 +26,7 @@ PREFIX: Final = "/api/v1/"
 
 ROUTES: Final = (
     *server.ROUTES,
+    *events.ROUTES,
     *applications.ROUTES,
     *streams.ROUTES,
     *connections.ROUTES,

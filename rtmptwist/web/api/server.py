@@ -1,4 +1,4 @@
-"""The server as a whole: how it is, what happens there, another configuration, its end."""
+"""The server as a whole: how it is, another configuration, its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rtmptwist.web.answers import Problem
 from rtmptwist.web.api.figures import RateView, rate_view, when
 from rtmptwist.web.api.route import Call, Route
 from rtmptwist.web.api.streams import all_streams
-from rtmptwist.web.events import QUERY, TELLS
 from rtmptwist.web.house import House, ReloadError
 from rtmptwist.web.slices import in_slices
 
@@ -53,11 +52,6 @@ async def server(call: Call) -> ServerView:
         streams += 1
         viewers += len(stream.audience.subscribers)
     return server_view(house, streams, viewers)
-
-
-async def events(call: Call) -> None:
-    """What happens."""
-    await call.house.events.serve(call.request, call.operator, call.query)
 
 
 async def reload(call: Call) -> ReloadView:
@@ -111,14 +105,6 @@ ROUTES: Final = (
         words="The server as a whole",
         handle=server,
         shows=ServerView,
-    ),
-    Route(
-        method="GET",
-        path="events",
-        words="What happens, as it happens",
-        handle=events,
-        tells=TELLS,
-        query=QUERY,
     ),
     Route(
         method="POST",

@@ -21,8 +21,8 @@ WORDS = "x" * 10_000
 async def test_a_thousand_events_and_a_client_that_never_reads(
     monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
-    monkeypatch.setattr("rtmptwist.web.events.STALL", 0.5)
-    monkeypatch.setattr("rtmptwist.web.events.LOOK", 0.1)
+    monkeypatch.setattr("rtmptwist.web.broadcast.STALL", 0.5)
+    monkeypatch.setattr("rtmptwist.web.broadcast.LOOK", 0.1)
     async with serving(serve=("http", "rtmp"), api=True) as host:
         broadcast, journal = host.site.events, host.registry.journal
         with socket.create_connection(("127.0.0.1", host.port)) as lazy:

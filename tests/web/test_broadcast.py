@@ -12,7 +12,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 
 from rtmptwist.live.journal import KEPT, Event, EventKind
-from rtmptwist.web.events import HEARTBEAT, MOST, PART, STALL, EventView
+from rtmptwist.web.api.events import EventView, event_view
+from rtmptwist.web.broadcast import HEARTBEAT, MOST, PART, STALL
+from rtmptwist.web.house import House
 from tests.support.eventstreams import Listener
 from tests.support.live import gop, headers
 from tests.support.logs import Logs
@@ -173,13 +175,12 @@ def test_events_are_encoded_once_and_gathered(
 ) -> None:
     listeners = [listen(query) for query in ("", "", "?application=live", "?application=other")]
     encoded = list[int]()
-    view = manned.whole.events._view
 
-    def counting(event: Event) -> EventView:
+    def counting(house: House, event: Event) -> EventView:
         encoded.append(event.number)
-        return view(event)
+        return event_view(house, event)
 
-    monkeypatch.setattr(manned.whole.events, "_view", counting)
+    monkeypatch.setattr("rtmptwist.web.broadcast.event_view", counting)
     happen(manned, 10)
     assert [len(listener.hear()) for listener in listeners] == [10, 10, 10, 0]
     assert encoded == list(range(1, 11))
@@ -331,7 +332,7 @@ def test_who_leaves_while_statistics_are_made(
     manned: Manned, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: Deferred[None] = Deferred()
-    monkeypatch.setattr("rtmptwist.web.events.statistics", lambda _: waiting)
+    monkeypatch.setattr("rtmptwist.web.broadcast.statistics", lambda _: waiting)
     listener = listen("?statistics=true")
     listener.seconds(3)
     cancelled = list[bool]()
@@ -345,6 +346,6 @@ def test_statistics_that_fail_are_ours(
     listen: Listen, monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
     listener = listen("?statistics=true")
-    monkeypatch.setattr("rtmptwist.web.events.statistics", lambda _: 1 / 0)
+    monkeypatch.setattr("rtmptwist.web.broadcast.statistics", lambda _: 1 / 0)
     assert listener.seconds(2) == []
     assert {type(error) for error in logs.forgive()} == {ZeroDivisionError}

@@ -1,9 +1,5 @@
 """
-`GET /api/v1/events`: what happens, to those who keep the connection open (Server-Sent Events).
-
-Each has its number as `id`, its kind as `event`, and one line of JSON (`EventView`) as `data`.
-Whoever comes back with `Last-Event-ID` reads on from there; what is not kept any more is told as an
-event `gap`. What is told beside the journal, `statistics`, has no number.
+Tells what happens to those who keep `GET /api/v1/events` open.
 
 A client is a cursor into the journal, and costs nothing while it does not read: nothing is written
 for it until the kernel has taken all that was. So no more than one `PART` and one `statistics` wait
@@ -12,12 +8,10 @@ for any of them, 200 KB, and who goes on not reading is cut off.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -28,13 +22,12 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from rtmptwist.auth.operators import Operator
-from rtmptwist.live.journal import Event, EventKind
+from rtmptwist.live.journal import Event
 from rtmptwist.net.listen import host_of
 from rtmptwist.web.admission import watched
 from rtmptwist.web.answers import Problem, header, headers
-from rtmptwist.web.api.figures import when
-from rtmptwist.web.parameters import Parameter
-from rtmptwist.web.statistics import StatisticsView, statistics
+from rtmptwist.web.api.events import Filter, GapView, event_view, frame
+from rtmptwist.web.statistics import statistics
 
 if TYPE_CHECKING:
     from rtmptwist.web.house import House
@@ -57,71 +50,8 @@ HEARTBEAT: Final = 15.0
 STALL: Final = 30.0
 "Seconds after which a client that takes nothing is cut off: it has lost 20 to 30 statistics."
 
-QUERY: Final = {
-    "kinds": Parameter(
-        words="Only of these kinds, with commas between them; `gap` is always told.",
-        choices=tuple(EventKind),
-        many=True,
-    ),
-    "vhost": Parameter(words="Only of this virtual host; empty: of the one without a name."),
-    "application": Parameter(words="Only of this application, or of none."),
-    "statistics": Parameter(
-        words="`true`: also, each second, an event `statistics`.",
-        choices=("true", "false"),
-        default="false",
-    ),
-}
-
 _HEAD: Final = b"retry: 1000\nid: %d\n\n"
 _STILL_HERE: Final = b": nothing new\nid: %d\n\n"
-
-
-class EventView(TypedDict):
-    """Something that happened. Null: it has none, or is about none."""
-
-    number: int
-    time: str
-    kind: str
-    words: str
-    connection: int | None
-    peer: str | None
-    variant: str | None
-    vhost: str | None
-    application: str | None
-    stream: str | None
-    name: str | None
-    code: str | None
-    turn: str | None
-
-
-class GapView(TypedDict):
-    """Events were missed, so many; null: those of before a restart, which nobody has counted."""
-
-    missed: int | None
-
-
-TELLS: Final = {
-    ", ".join(EventKind): EventView,
-    "gap": GapView,
-    "statistics": StatisticsView,
-}
-"The data of each kind of event."
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events somebody wants. None: whatever it is."""
-
-    kinds: frozenset[str] | None = None
-    vhost: str | None = None
-    application: str | None = None
-
-    def wants(self, event: Event) -> bool:
-        """What is about no application is about all of them."""
-        return (self.kinds is None or event.kind in self.kinds) and (
-            not event.application
-            or (self.vhost in (None, event.vhost) and self.application in (None, event.application))
-        )
 
 
 @implementer(IPushProducer)
@@ -223,7 +153,7 @@ class Broadcast:
         headers(request, "text/event-stream")
         request.responseHeaders.setRawHeaders("X-Accel-Buffering", ["no"])  # nginx keeps it else
         unknown: GapView = {"missed": None}
-        request.write(_HEAD % cursor + (b"" if known else _frame("gap", unknown)))
+        request.write(_HEAD % cursor + (b"" if known else frame("gap", unknown)))
         if request.method == b"HEAD":
             return
         now = self._house.reactor.seconds()
@@ -322,34 +252,16 @@ class Broadcast:
         told = [self._encode(event) for event in part if wanted.wants(event)]
         if lost:
             gap: GapView = {"missed": lost}
-            told.insert(0, _frame("gap", gap, part[0].number - 1))
+            told.insert(0, frame("gap", gap, part[0].number - 1))
         return b"".join(told), part[-1].number
 
     def _encode(self, event: Event) -> bytes:
         """Once for all clients."""
         data = self._encoded.get(event)
         if data is None:
-            data = _frame(event.kind, self._view(event), event.number)
+            data = frame(event.kind, event_view(self._house, event), event.number)
             self._encoded[event] = data
         return data
-
-    def _view(self, event: Event) -> EventView:
-        where, stream = (event.vhost, event.application), event.stream
-        return {
-            "number": event.number,
-            "time": when(event.time),
-            "kind": event.kind.value,
-            "words": event.words,
-            "connection": event.connection,
-            "peer": event.peer or None,
-            "variant": event.variant or None,
-            "vhost": event.vhost if event.application else None,
-            "application": event.application or None,
-            "stream": self._house.census.name_id(*where, stream) if stream else None,
-            "name": event.shown or None,
-            "code": event.code or None,
-            "turn": event.turn or None,
-        }
 
     # ------------------------------------------------------------------ each second
 
@@ -382,7 +294,7 @@ class Broadcast:
         return [each for each in self.clients if each.statistics and each.paused is None]
 
     async def _count(self) -> None:
-        data = _frame("statistics", await statistics(self._house))
+        data = frame("statistics", await statistics(self._house))
         now = self._house.reactor.seconds()
         for client in self._counted:
             client.write(data, now)
@@ -391,10 +303,3 @@ class Broadcast:
         self._counting = None
         if isinstance(result, Failure) and not result.check(CancelledError):
             self.log.failure("the statistics failed", failure=result)
-
-
-def _frame(kind: str, value: object, number: int | None = None) -> bytes:
-    """An event on the wire."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    numbered = "" if number is None else f"id: {number}\n"
-    return f"event: {kind}\n{numbered}data: {text}\n\n".encode()
