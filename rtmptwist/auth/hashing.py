@@ -3,7 +3,8 @@ Where passwords are hashed: in a thread, and in turn.
 
 A hash is a tenth of a second of work by design. It is done beside the reactor, on another processor
 if there is one, and after everything else if there is none. Whoever sends many passwords waits
-behind themselves: the addresses that wait take turns, each with its oldest.
+behind themselves: the addresses that wait take turns, each with its oldest. Those of one network of
+IPv6 (`live.networks.holder`) have one turn together, for they may be a single customer's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from rtmptwist.auth.errors import Busy
-from rtmptwist.live.networks import place
+from rtmptwist.live.networks import holder, place
 
 T = TypeVar("T")
 
@@ -46,8 +47,11 @@ class Turns:
         self._free = at_a_time
         self._most = waiting
         self._most_per_place = waiting_per_place
-        self._waiting: dict[str, deque[Deferred[None]]] = {}
-        "By place; whose turn is next is first. Nobody waits while there is something free."
+        self._waiting: dict[str, dict[str, deque[Deferred[None]]]] = {}
+        """
+        By holder and place; of both, whose turn is next is first. Nobody waits while there is
+        something free.
+        """
         self._count = 0
 
     @asynccontextmanager
@@ -74,38 +78,47 @@ class Turns:
         if self._free:
             self._free -= 1
         else:
-            await self._wait(place(address))
+            await self._wait(holder(address), place(address))
 
-    async def _wait(self, where: str) -> None:
-        if len(self._waiting.get(where, ())) >= self._most_per_place:
+    async def _wait(self, who: str, where: str) -> None:
+        if len(self._waiting.get(who, {}).get(where, ())) >= self._most_per_place:
             raise Busy(f"{self._most_per_place} logins from {where} wait already")
         if self._count >= self._most:
-            self._make_room(where)
-        queue = self._waiting.setdefault(where, deque())
+            self._make_room(who)
+        queue = self._waiting.setdefault(who, {}).setdefault(where, deque())
 
         def leave(turn: Deferred[None]) -> None:
             queue.remove(turn)
-            self._count -= 1
-            if not queue:
-                del self._waiting[where]
+            self._left(who, where)
 
         turn: Deferred[None] = Deferred(leave)
         queue.append(turn)
         self._count += 1
         await turn
 
-    def _make_room(self, where: str) -> None:
+    def _left(self, who: str, where: str) -> None:
+        """One waits no more."""
+        self._count -= 1
+        places = self._waiting[who]
+        if not places[where]:
+            del places[where]
+        if not places:
+            del self._waiting[who]
+
+    def _make_room(self, who: str) -> None:
         """
         For one more: whoever waits behind most of its own leaves.
 
         Raises:
-            Busy: nobody has more waiting than this place then had.
+            Busy: nobody has more waiting than this holder then had.
         """
-        most = max(self._waiting.values(), key=len, default=deque[Deferred[None]]())
-        if len(most) <= len(self._waiting.get(where, ())) + 1:
+        counts = {each: sum(map(len, places.values())) for each, places in self._waiting.items()}
+        most = max(counts, key=lambda each: counts[each], default="")
+        if counts.get(most, 0) <= counts.get(who, 0) + 1:
             raise Busy(f"{self._count} logins wait already")
-        turn = most.pop()  # more than one, so that the queue stays
-        self._count -= 1
+        where, queue = max(reversed(self._waiting[most].items()), key=lambda each: len(each[1]))
+        turn = queue.pop()
+        self._left(most, where)
         turn.errback(Busy(f"{self._count} logins wait already, most of them from its address"))
 
     def give(self) -> None:
@@ -113,12 +126,15 @@ class Turns:
         if not self._waiting:
             self._free += 1
             return
-        where = next(iter(self._waiting))
-        queue = self._waiting.pop(where)
+        who, places = next(iter(self._waiting.items()))
+        where, queue = next(iter(places.items()))
+        del self._waiting[who], places[where]
         turn = queue.popleft()
         self._count -= 1
         if queue:
-            self._waiting[where] = queue  # behind the others
+            places[where] = queue  # behind the others
+        if places:
+            self._waiting[who] = places
         turn.callback(None)
 
 

@@ -135,6 +135,34 @@ def test_who_has_most_waiting_makes_room(queue: Queue) -> None:
     assert [result_of(each) for each in (many[0], first, second, third)] == [None] * 4
 
 
+def test_the_addresses_of_one_network_have_one_turn(queue: Queue) -> None:
+    """There may be 65,536 of them, in the hands of one who guesses."""
+    for number in range(4):
+        queue.work(f"2001:db8:7:{number}::1", f"a{number}")
+    queue.work("2001:db8:7:2::2", "a2 again")
+    queue.work("192.0.2.1", "b")
+    queue.work("2001:db8:8::1", "c")
+    for _ in range(7):
+        queue.end()
+    assert queue.begun == ["a0", "a1", "b", "c", "a2", "a3", "a2 again"]
+
+
+def test_a_network_that_has_most_waiting_makes_room(queue: Queue) -> None:
+    queue.turns = Turns(1, waiting=4)
+    queue.work("192.0.2.1")
+    many = [queue.work(f"2001:db8:7:{number}::1", f"a{number}") for number in range(4)]
+    queue.work("192.0.2.2", "b")
+    assert isinstance(failure_of(many[3]), Busy)
+    queue.work("192.0.2.3", "c")
+    assert isinstance(failure_of(many[2]), Busy)
+    assert isinstance(failure_of(queue.work("2001:db8:7:9::1")), Busy)
+    for _ in range(5):
+        queue.end()
+    assert queue.begun == ["192.0.2.1", "a0", "b", "c", "a1"]
+    assert queue.turns._waiting == {}
+    assert queue.turns._count == 0
+
+
 def _thread() -> tuple[int, int]:
     """Which one this is, and its priority."""
     return threading.get_ident(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

@@ -19,7 +19,7 @@ from rtmptwist.auth import challenges as challenges_module
 from rtmptwist.auth.authmod import SCHEMES
 from rtmptwist.auth.brake import Brake
 from rtmptwist.auth.challenges import Challenges
-from rtmptwist.auth.checkers import BadChecker, CertificateName, Checker, from_plugin
+from rtmptwist.auth.checkers import WITHDRAWN, BadChecker, CertificateName, Checker, from_plugin
 from rtmptwist.auth.errors import Undecided
 from rtmptwist.auth.files import SecretFile
 from rtmptwist.auth.gate import GUEST
@@ -425,6 +425,21 @@ def test_the_first_that_accepts_knows(people: Checker) -> None:
     assert door.user("live" + door.challenge(Encoder())) == "alice"
     carol = Encoder("carol", b"s3cret")
     assert door.user("live" + door.challenge(carol)) == "carol"
+
+
+def test_a_login_holds_as_long_as_one_of_the_checkers_keeps_it(people: Checker) -> None:
+    """Cred's say a name only: theirs holds as long as they are asked."""
+    both = Door(people, MEMORY)
+    filed = result_of(both.asks("live?user=bob&password=geheim"))
+    plain = result_of(both.asks("live?user=carol&password=s3cret"))
+    for identity, door, words in (
+        (filed, both, ""),
+        (plain, both, ""),
+        (filed, Door(people), ""),
+        (plain, Door(people), WITHDRAWN),
+        (filed, Door(MEMORY), WITHDRAWN),
+    ):
+        assert door.logins.objection(identity) == words
 
 
 def test_who_cannot_be_checked_is_not_let_in_nor_slowed_down() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_many_who_come_at_once_are_hashed_once(desk: Desk) -> None:
     desk.threads.pending.pop()()
     assert [result_of(each) for each in coming] == [b"alice"] * 50
     assert desk.threads.done == 1
+
+
+def test_what_a_login_rests_on(desk: Desk) -> None:
+    """Password and answer alike: the name and the hash."""
+    visitor = Visitor("192.0.2.1", VISITOR.application)
+    shown = Password(b"alice", b"geheim", visitor)
+    identity = result_of(desk.checker.requestAvatarId(shown))
+    assert identity.name == "alice"
+    assert desk.checker.keeps(identity.basis)
+    assert not desk.checker.keeps(desk.checker)
+    alice = desk.file.value[b"alice"]
+    desk.file.value = {b"alice": replace(alice, adobe=None, llnw="")}
+    assert desk.checker.keeps(identity.basis)
+    desk.file.value = {b"alice": user("alice", weak=True)}  # the same password with another salt
+    assert not desk.checker.keeps(identity.basis)
+    desk.file.value = {b"bob": alice}
+    assert not desk.checker.keeps(identity.basis)
+    assert str(alice.hash).rpartition("$")[2] not in repr(identity)
 
 
 def test_what_is_remembered_ends_with_the_line(desk: Desk, logs: Logs) -> None:
