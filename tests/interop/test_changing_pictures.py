@@ -65,7 +65,7 @@ def test_who_begins_behind_a_change_sees_what_is_there(started: Programs) -> Non
     recording = f"outlets = record:{folder}/{{name}}.flv\n"
     site = serve(started, f"files = {folder}\nfiles_ahead = 1h\n{recording}")
     assert publishing(started, both, site.url("live/show"), 40).wait() == 0
-    site.wait_for(r"recorded .*show\.flv")
+    site.wait_for(r"recorded \S*show\.flv: ")
     places = metadata_of(folder / "show.flv")["sequenceheaders"]
     assert len(places) == 2
     for name in ("show", "both"):  # ours tells where, the other is looked through
