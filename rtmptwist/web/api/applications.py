@@ -74,19 +74,19 @@ def application_view(application: Application, meters: Sequence[StreamMeter]) ->
 
 ROUTES: Final = (
     Route(
-        method="GET",
-        path="applications",
-        words="Applications",
-        handle=applications,
+        "GET",
+        "applications",
+        "Applications",
+        applications,
         shows=ApplicationView,
         paged=True,
         query={**PAGE, **VHOST},
     ),
     Route(
-        method="GET",
-        path="applications/<path:name>",
-        words="One application",
-        handle=application,
+        "GET",
+        "applications/<path:name>",
+        "One application",
+        application,
         shows=ApplicationView,
         query=VHOST,
     ),

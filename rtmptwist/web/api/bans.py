@@ -71,20 +71,12 @@ def ban_view(ban: Ban) -> BanView:
 
 
 ROUTES: Final = (
+    Route("GET", "bans", "Bans in force", bans, shows=BanView, paged=True, query=PAGE),
     Route(
-        method="GET",
-        path="bans",
-        words="Bans in force",
-        handle=bans,
-        shows=BanView,
-        paged=True,
-        query=PAGE,
-    ),
-    Route(
-        method="POST",
-        path="bans",
-        words="Ban an address, a network or an account; who is here leaves",
-        handle=ban,
+        "POST",
+        "bans",
+        "Ban an address, a network or an account; who is here leaves",
+        ban,
         shows=BanView,
         body={
             "kind": Parameter(
@@ -101,11 +93,5 @@ ROUTES: Final = (
         },
         status=HTTPStatus.CREATED,
     ),
-    Route(
-        method="DELETE",
-        path="bans/<kind>/<path:who>",
-        words="Lift a ban",
-        handle=unban,
-        status=HTTPStatus.NO_CONTENT,
-    ),
+    Route("DELETE", "bans/<kind>/<path:who>", "Lift a ban", unban, status=HTTPStatus.NO_CONTENT),
 )

@@ -213,10 +213,10 @@ def step_views(connection: ServerConnection) -> list[StepView]:
 
 ROUTES: Final = (
     Route(
-        method="GET",
-        path="connections",
-        words="Connections that speak RTMP",
-        handle=connections,
+        "GET",
+        "connections",
+        "Connections that speak RTMP",
+        connections,
         shows=ConnectionView,
         paged=True,
         query={
@@ -228,17 +228,17 @@ ROUTES: Final = (
         },
     ),
     Route(
-        method="GET",
-        path="connections/<number>",
-        words="One connection, with its last protocol events",
-        handle=connection,
+        "GET",
+        "connections/<number>",
+        "One connection, with its last protocol events",
+        connection,
         shows=OneConnectionView,
     ),
     Route(
-        method="POST",
-        path="connections/<number>/kick",
-        words="End a connection, which may come back",
-        handle=kick,
+        "POST",
+        "connections/<number>/kick",
+        "End a connection, which may come back",
+        kick,
         body=REASON,
         status=HTTPStatus.NO_CONTENT,
     ),

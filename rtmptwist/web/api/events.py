@@ -116,12 +116,5 @@ def frame(kind: str, value: object, number: int | None = None) -> bytes:
 
 
 ROUTES: Final = (
-    Route(
-        method="GET",
-        path="events",
-        words="What happens, as it happens",
-        handle=events,
-        tells=TELLS,
-        query=QUERY,
-    ),
+    Route("GET", "events", "What happens, as it happens", events, tells=TELLS, query=QUERY),
 )

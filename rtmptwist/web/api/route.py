@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -53,7 +53,7 @@ class Call:
         self.log.info(f"operator {{operator}} {words}", operator=self.operator.name, **fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """What answers calls."""
 
@@ -63,6 +63,7 @@ class Route:
 
     words: str
     handle: Callable[[Call], Awaitable[object]]
+    _: KW_ONLY
     shows: type | None = None
     "What is answered; None: nothing is."
 

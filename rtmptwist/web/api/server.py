@@ -99,25 +99,19 @@ def server_view(house: House, streams: int, viewers: int) -> ServerView:
 
 
 ROUTES: Final = (
+    Route("GET", "server", "The server as a whole", server, shows=ServerView),
     Route(
-        method="GET",
-        path="server",
-        words="The server as a whole",
-        handle=server,
-        shows=ServerView,
-    ),
-    Route(
-        method="POST",
-        path="reload",
-        words="Read the configuration again and put it to work; what is wrong changes nothing",
-        handle=reload,
+        "POST",
+        "reload",
+        "Read the configuration again and put it to work; what is wrong changes nothing",
+        reload,
         shows=ReloadView,
     ),
     Route(
-        method="POST",
-        path="drain",
-        words="Stop the server, which lets everybody leave first",
-        handle=drain,
+        "POST",
+        "drain",
+        "Stop the server, which lets everybody leave first",
+        drain,
         status=HTTPStatus.ACCEPTED,
     ),
 )

@@ -88,10 +88,10 @@ def _trace_line_view(line: TraceLine) -> TraceLineView:
 
 ROUTES: Final = (
     Route(
-        method="POST",
-        path="connections/<number>/trace",
-        words="Put all messages of a connection into words for a while",
-        handle=trace,
+        "POST",
+        "connections/<number>/trace",
+        "Put all messages of a connection into words for a while",
+        trace,
         shows=TraceView,
         body={
             "seconds": Parameter(
@@ -100,10 +100,10 @@ ROUTES: Final = (
         },
     ),
     Route(
-        method="GET",
-        path="connections/<number>/trace",
-        words="Messages of a connection that is or was traced",
-        handle=traced,
+        "GET",
+        "connections/<number>/trace",
+        "Messages of a connection that is or was traced",
+        traced,
         shows=TraceView,
         query={
             "after": Parameter(
