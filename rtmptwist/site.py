@@ -67,7 +67,7 @@ from rtmptwist.plan import (
     swfs_of,
 )
 from rtmptwist.plugins import Plugged, Services
-from rtmptwist.rules import RuleBook, limits_of, secrets_of
+from rtmptwist.rules import RuleBook, limits_of, secrets_of, succeed
 from rtmptwist.vod.folderfilms import FolderFilms
 from rtmptwist.vod.history import History
 from rtmptwist.vod.library import Library
@@ -236,6 +236,8 @@ class Site:
             application.settings = app
             self._files(application, app)
             application.swfs = plan.swfs[application]
+            if application in self._rules:
+                succeed(plan.rules[application], self._rules[application])
             self._rules[application] = plan.rules[application]
             self._limits[application] = limits_of(app)
             self._secrets[application] = secrets_of(app)

@@ -512,6 +512,26 @@ def test_files_that_matter_to_what_runs_are_watched_on(house: Changing, tmp_path
     assert publisher.infos[-1]["description"] == "This stream key was revoked: ask for a new one."
 
 
+def test_a_key_that_is_not_in_the_file_of_now_ends_what_is_sent_with_it(
+    house: Changing, tmp_path: Path
+) -> None:
+    kept, gone = new_key(), new_key()
+    for file, keys in {"old": {"one": kept, "two": gone}, "new": {"one": kept}}.items():
+        lines = [StreamKey(name, hash_of(key)).line() for name, key in keys.items()]
+        (tmp_path / file).write_text("\n".join(lines))
+        (tmp_path / file).chmod(0o600)
+    by_keys = APP.replace("anyone", "keys\nkeys = old")
+    house.reload(LISTENERS + by_keys)
+    one, two = Spectator(house.site.publish(kept)), Spectator(house.site.publish(gone))
+    house.reload(LISTENERS + by_keys)
+    house.pass_time(2)
+    assert not two.connection.closed
+    house.reload(LISTENERS + by_keys.replace("old", "new"))
+    house.pass_time(2)
+    assert two.infos[-1]["description"] == "This stream key was revoked: ask for a new one."
+    assert not one.connection.closed
+
+
 def test_logins_come_with_their_threads(house: Changing, tmp_path: Path) -> None:
     password_file(tmp_path / "passwd", user("alice"))
     members = APP.replace("anyone", "users\nlogins = file:passwd")

@@ -33,9 +33,16 @@ class StreamKeys:
 
     def __init__(self, table: Table, now: Callable[[], float], brake: Brake) -> None:
         """`now`: seconds since the epoch."""
-        self._table = table
+        self._tables = [table]
+        "One, which this proof has in common with those that it succeeded."
+
         self._now = now
         self._brake = brake
+
+    def succeed(self, before: StreamKeys) -> None:
+        """Take the place of another one: what is sent by its keys is judged by this table now."""
+        before._tables[:] = self._tables
+        self._tables = before._tables
 
     async def grant(self, request: Request, user: str) -> Grant | None:  # noqa: ARG002 - as Proof
         """By the key that stands in the stream's name or in its query."""
@@ -48,7 +55,7 @@ class StreamKeys:
         else:
             return None
         hashed = hash_of(secret)
-        key = self._table.value.get(hashed)
+        key = self._tables[0].value.get(hashed)
         if key is None:
             await self._brake.hold(address)
             raise refusal(request, UNKNOWN)
@@ -69,7 +76,7 @@ class StreamKeys:
 
     def _objection(self, hashed: str, name: str, address: str) -> str:
         """Why a key may not be used now; empty: it may."""
-        key = self._table.value.get(hashed)
+        key = self._tables[0].value.get(hashed)
         if key is None or key.name != name:
             return "This stream key was revoked: ask for a new one."
         if key.expires is not None and key.expires <= self._now():

@@ -191,6 +191,23 @@ def test_a_key_that_is_given_to_another_name(house: House) -> None:
     assert grant.objection() == "This stream key was revoked: ask for a new one."
 
 
+def test_another_table_takes_the_place_of_one(house: House, tmp_path: Path) -> None:
+    """However often: who came by the first is judged by the last."""
+    kept, gone = house.key(), house.key()
+    first, second = granted(house.proof, kept), granted(house.proof, gone)
+    proof = house.proof
+    for turn in range(3):
+        path = tmp_path / f"keys{turn}"
+        path.write_text(f"{house.file.value[hash_of(kept)].line()}\n" if turn < 2 else "")
+        path.chmod(0o600)
+        successor = StreamKeys(SecretFile(path, read_keys), lambda: house.now, house.brake)
+        successor.succeed(proof)
+        proof = successor
+        assert second.objection() == "This stream key was revoked: ask for a new one."
+        assert bool(first.objection()) is (turn == 2)
+    assert refusal(proof, kept)[1] == UNKNOWN
+
+
 def test_a_key_expires_while_it_is_used(house: House) -> None:
     secret = house.key(expires=NOW + 10)
     grant = granted(house.proof, secret)
