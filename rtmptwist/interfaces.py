@@ -9,6 +9,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.disk.threads import Disk
 from rtmptwist.live.application import Application
 
@@ -41,6 +42,8 @@ class House:
 
     disk: Disk
     "For work with files that are written,"
+    chores: Chores
+    "of which what takes long and is in no hurry is done one by one,"
     reading: Disk
     "and with those that are played."
 

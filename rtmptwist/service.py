@@ -233,6 +233,7 @@ class DiskWork(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         site = self._site
         site.library.close()
+        site.chores.close()
         disks = (site.disk, site.reading)
         idle: Deferred[Any] = DeferredList([disk.idle() for disk in disks], consumeErrors=True)
         idle.addTimeout(LAST_WORD, site.reactor, lambda *_: None)

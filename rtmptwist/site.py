@@ -37,6 +37,7 @@ from rtmptwist.auth.operators import Desk
 from rtmptwist.config import schema
 from rtmptwist.config.schema import Config
 from rtmptwist.config.whereabouts import named
+from rtmptwist.disk.chores import Chores
 from rtmptwist.disk.threads import Disk
 from rtmptwist.doors import Doors, Entrance
 from rtmptwist.hooks.assembly import make_hooks
@@ -140,10 +141,14 @@ class Site:
 
         self.disk = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         "Threads for files that are written,"
+        self.chores = Chores(self.disk, reactor)
+        "which look after them, too,"
         self.reading = Disk(reactor, config.server.disk_threads, config.limits.disk_waiting)
         "and for those that are played: however many hang there, what is recorded goes on."
         self.library = Library(reactor, self.reading, config.limits.file_cache)
-        house = House(reactor, folder_of(config), config.server.state, self.disk, self.reading)
+        house = House(
+            reactor, folder_of(config), config.server.state, self.disk, self.chores, self.reading
+        )
         self._inlets = Plugged(IInletMaker, house)
         self._outlets = Plugged(IOutletMaker, house)
         self._beat = Beat(reactor, config.server.gather)

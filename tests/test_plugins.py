@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.application.service import MultiService
 from twisted.internet.task import Clock
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.interfaces import BadDescription, Description, House, IOutletMaker
 from rtmptwist.live.application import Application
 from rtmptwist.plugins import Plugged, check, describe
@@ -65,7 +66,8 @@ def test_an_option_twice() -> None:
 
 def outlets() -> tuple[Plugged, Application]:
     clock = Clock()
-    house = House(clock, Path("/etc"), Path("/x"), StillDisk(clock), StillDisk(clock))
+    disk = StillDisk(clock)
+    house = House(clock, Path("/etc"), Path("/x"), disk, Chores(disk, clock), StillDisk(clock))
     return Plugged(IOutletMaker, house), Application("live", Settings(), clock)
 
 

@@ -5,7 +5,7 @@ A recorder has some KB for each of its files every second, so what costs is not 
 trips from thread to thread: jobs are handed over once in a turn of the reactor, for all lanes
 together, and what came of them comes back together. One thread serves all lanes as long as it keeps
 up; when it does not, because one disk is slow, others go on where it hangs. No folder takes all of
-them: those of other disks go on.
+them, nor do two or three: those of other disks go on.
 """
 
 from __future__ import annotations
@@ -49,29 +49,11 @@ _Outcome: TypeAlias = "tuple[Lane, _Job | None, Any, Exception | None]"
 class _Place:
     """What may hang as a whole: a folder, and its files."""
 
-    def __init__(self, most: int) -> None:
-        """`most`: threads that may work here at once."""
+    def __init__(self) -> None:
         self.ready: deque[Lane] = deque()
         "Lanes that have something to do, and that no thread has looked at yet."
-        self._free = most
-        self._lock = threading.Lock()
-
-    @property
-    def waits(self) -> bool:
-        """Whether one more thread could do something here."""
-        return bool(self.ready) and self._free > 0
-
-    def enter(self) -> bool:
-        """Let one more thread work here; False: it may not, or has nothing to do."""
-        with self._lock:
-            enters = self.waits
-            self._free -= enters
-        return enters
-
-    def leave(self) -> None:
-        """A thread that has entered works here no more."""
-        with self._lock:
-            self._free += 1
+        self.threads = 0
+        "That are at work here."
 
 
 class Lane:
@@ -168,6 +150,10 @@ class Disk:
         "Lanes that have something to do, or have just done it."
         self._holding: set[Lane] = set()
         self._places: dict[Path | None, _Place] = {}
+        self._inside = 0
+        "Threads in all of these."
+        self._lock = threading.Lock()
+        "For how many there are where."
         self._threads = 0
         self._bells: list[SimpleQueue[bool]] = []
         "What wakes each of them."
@@ -178,19 +164,17 @@ class Disk:
         self._watch: IDelayedCall | None = None
         "and again for what is left of it."
         self._idle: list[Deferred[None]] = []
-        self.chores = self.lane(_unheard)
-        "For what may take long and is in no hurry: never more than one thread is at it."
 
     def lane(self, failed: Callable[[Exception], object], folder: Path | None = None) -> Lane:
         """
         A lane of its own for a file. `failed` is told when a job has failed.
 
-        `folder`: the operator's, in which it is. All threads but one may hang there; that one is
-        left to other folders.
+        `folder`: the operator's, in which it is. Half of the threads may hang there, the rest is
+        left to other folders: half of that to each, and so on.
         """
         place = self._places.get(folder)
         if place is None:
-            place = self._places[folder] = _Place(max(self._most - 1, 1))
+            place = self._places[folder] = _Place()
         return Lane(self, failed, place)
 
     @property
@@ -257,17 +241,16 @@ class Disk:
     def _on_turn(self) -> None:
         self._turn = None
         self._wake()
-        if self._watch is None:
-            self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
 
     def _on_watch(self) -> None:
         self._watch = None
-        if self._wake():
-            self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
+        self._wake()
 
-    def _wake(self) -> bool:
-        """Let as many threads go to work as it needs; False: none."""
-        ready = sum(len(place.ready) for place in self._places.values() if place.waits)
+    def _wake(self) -> None:
+        """Let as many threads go to work as it needs, and look again soon, if any."""
+        ready = sum(len(place.ready) for place in self._places.values() if self._waits(place))
+        if ready and self._watch is None:
+            self._watch = self._reactor.callLater(PATIENCE, self._on_watch)
         wanted = 1 + ready // SHARE if ready else 0
         while wanted and (self._asleep or self._threads < self._most):
             wanted -= 1
@@ -276,7 +259,6 @@ class Disk:
             else:
                 self._threads += 1
                 self._start()
-        return ready > 0
 
     def _start(self) -> None:
         bell: SimpleQueue[bool] = SimpleQueue()
@@ -343,7 +325,7 @@ class Disk:
         """What there is to look at, place by place."""
         while True:
             places = tuple(self._places.values())  # the reactor's thread may add one meanwhile
-            place = next((place for place in places if place.enter()), None)
+            place = next((place for place in places if self._enter(place)), None)
             if place is None:
                 return
             try:
@@ -352,11 +334,25 @@ class Disk:
             except IndexError:  # another thread took the last one
                 pass
             finally:
-                place.leave()
+                self._leave(place)
 
+    def _waits(self, place: _Place) -> bool:
+        """Whether one more thread could do something there; there are as many others, then."""
+        return bool(place.ready) and place.threads < self._most - self._inside
 
-def _unheard(_: Exception) -> None:
-    """`Lane.call` tells its caller."""
+    def _enter(self, place: _Place) -> bool:
+        """Let one more thread work there; False: it may not, or has nothing to do."""
+        with self._lock:
+            enters = self._waits(place)
+            place.threads += enters
+            self._inside += enters
+        return enters
+
+    def _leave(self, place: _Place) -> None:
+        """A thread that has entered works there no more."""
+        with self._lock:
+            place.threads -= 1
+            self._inside -= 1
 
 
 def _do(lane: Lane, job: _Job) -> _Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -57,10 +58,12 @@ class Feed:
         clock: IReactorTime,
         over: Callable[[Feed, str], None],
         *,
+        folder: Path,
         loop: bool,
     ) -> None:
         """
-        Publish `stream`. `open_file` and what it returns are used in a thread.
+        Publish `stream`. `open_file` and what it returns are used in a thread; `folder`: where the
+        file is.
 
         `over` is told when this has ended, and what was wrong; empty: nothing.
         """
@@ -69,7 +72,7 @@ class Feed:
         self._clock = clock
         self._over = over
         self._loop = loop
-        self._lane = disk.lane(self._failed)
+        self._lane = disk.lane(self._failed, folder)
         self._container: Container | None = None
         self._place: Place = None
         self._waiting: deque[tuple[int, FlvTag]] = deque()

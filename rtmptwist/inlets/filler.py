@@ -66,7 +66,7 @@ class Filler(Service):
         """Be there from now on; and look whether the file can be used before it is needed."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         self._application.suppliers.append(self)
-        self._disk.lane(self._complain).put(lambda: self._open().close())
+        self._disk.lane(self._complain, self._slate.path.parent).put(lambda: self._open().close())
 
     def stopService(self) -> None:
         """Leave; those who watch wait for a publisher."""
@@ -89,7 +89,15 @@ class Filler(Service):
             )
             self._quiet_until = self._clock.seconds() + PAUSE
             return False
-        feed = Feed(stream, self._open, self._disk, self._clock, self._over, loop=slate.loop)
+        feed = Feed(
+            stream,
+            self._open,
+            self._disk,
+            self._clock,
+            self._over,
+            folder=slate.path.parent,
+            loop=slate.loop,
+        )
         self._feeds[feed] = None
         self.log.info("{path} stands in for the publisher of {name}", path=slate.path, name=name)
         return True

@@ -46,6 +46,8 @@ class Pattern:
             ValueError: it is no pattern; says what was expected.
         """
         _check(text)
+        folders = text.split("/")[:-1]
+        plain = next((n for n, part in enumerate(folders) if "{" in part), len(folders))
         fixed = {"app": app, "vhost": host or "default"}
         text = _FIELD.sub(
             lambda found: below(fixed[found[1]]) if found[1] in fixed else found[0], text
@@ -53,7 +55,9 @@ class Pattern:
         parts = text.split("/")
         count = next((n for n, part in enumerate(parts[:-1]) if "{" in part), len(parts) - 1)
         self.root = Path("/".join(parts[:count]) or ("/" if text.startswith("/") else "."))
-        "What all files have in common: the operator's, as it stands."
+        "What all files have in common: the operator's, as it stands,"
+        self.depth = count - plain
+        "but for so many folders at its end, which are named after application and host."
         rest = "/".join(parts[count:])
         self.extension = rest[rest.rindex(".") :]
         "What says the format."

@@ -68,6 +68,12 @@ class Plan:
         return FORMATS[self.pattern.extension](self.folder, names)
 
     @property
+    def place(self) -> Path:
+        """What may hang as a whole: the folder that all applications share."""
+        root = self.folder.root
+        return root.parents[self.pattern.depth - 1] if self.pattern.depth else root
+
+    @property
     def replayed(self) -> bool:
         """Whether its files can be played while they grow, and are what viewers see."""
         return self.pattern.extension == ".flv" and self.take is Take.ALL

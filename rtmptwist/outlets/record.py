@@ -48,7 +48,7 @@ class RecordMaker:
         """`IOutletMaker`: make a recorder of an application."""
         plan = _plan(description, application.name, application.host, house.state)
         recorder = Recorder(application, plan, house.disk, house.reactor, time.time)
-        return Upkeep(recorder, house.disk, house.reactor, time.time)
+        return Upkeep(recorder, house.chores, house.reactor, time.time)
 
 
 def _plan(description: Description, app: str, host: str, state: Path) -> Plan:

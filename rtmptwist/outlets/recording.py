@@ -94,7 +94,7 @@ class Recording:
         self._now = now
         self._fresh = fresh
         self._append = append
-        self._lane = disk.lane(self._on_failure, plan.folder.root)
+        self._lane = disk.lane(self._on_failure, plan.place)
         self._pending: list[Message] = []
         "Taken from the window, and not on its way to the disk."
         self._held = 0

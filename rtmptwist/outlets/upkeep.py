@@ -17,8 +17,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.disk.folder import Entry, Names
-from rtmptwist.disk.threads import Disk
 from rtmptwist.outlets.pattern import UNFINISHED, finished
 from rtmptwist.outlets.plan import Plan
 from rtmptwist.outlets.recorder import Recorder
@@ -106,11 +106,11 @@ class Upkeep(Service):
     log = Logger()
 
     def __init__(
-        self, recorder: Recorder, disk: Disk, clock: Any, now: Callable[[], float]
+        self, recorder: Recorder, chores: Chores, clock: Any, now: Callable[[], float]
     ) -> None:
         """`now`: seconds since the epoch."""
         self._recorder = recorder
-        self._lane = disk.chores
+        self._chores = chores
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
         self._now = now
@@ -131,7 +131,7 @@ class Upkeep(Service):
 
     def _look(self) -> Deferred[None]:
         plan = self._recorder.plan
-        looking = self._lane.call(partial(look, plan, self._now(), first=self._first))
+        looking = self._chores.call(partial(look, plan, self._now(), first=self._first), plan.place)
         self._first = False
         return looking.addCallbacks(self._tell, self._sorry)
 

@@ -212,6 +212,44 @@ def test_a_folder_that_hangs_takes_all_threads_but_one_and_nobody_tries_in_vain(
     assert [told.results for told in slow] == [[], [], [1], [1], [1]]
 
 
+def test_several_folders_that_hang_leave_a_thread_to_the_others() -> None:
+    """Two applications may record to one disk, or one may play what the other records."""
+    disk = StillDisk(threads=4)
+    slow = [Told(disk, Path(name)) for name in ("one", "one", "one", "two", "two", "two")]
+    for told in slow:
+        told.put(1)
+    hangs = [disk._lanes() for _ in range(3)]
+    for thread in hangs:
+        next(thread)
+    places = [disk._places[Path(name)] for name in ("one", "two")]
+    assert [(place.threads, len(place.ready)) for place in places] == [(2, 1), (1, 2)]
+    other = Told(disk, Path("quick"))
+    other.put(2)
+    disk.do()
+    assert (other.results, [told.results for told in slow]) == ([2], [[]] * 6)
+
+
+def test_who_may_go_where_others_have_left_is_woken() -> None:
+    disk = StillDisk(threads=4)
+    slow = [Told(disk, Path("slow")) for _ in range(4)]
+    other = Told(disk, Path("quick"))
+    for told in (*slow, other):
+        told.put(1)
+    hangs = [disk._lanes() for _ in range(3)]
+    for thread in hangs:
+        next(thread)
+    disk._wake()
+    assert disk.working == 0  # two of four are there, and one is elsewhere
+    hangs[2].close()
+    disk._wake()
+    assert disk.working == 0
+    hangs[0].close()
+    disk._wake()
+    assert disk.working == 1
+    disk.clock.advance(threads.PATIENCE)
+    assert disk.working == 3  # one more at once, and one because that did not help
+
+
 def test_many_lanes_get_several_threads_but_never_too_many() -> None:
     disk = StillDisk(threads=3)
     lanes = [Told(disk) for _ in range(threads.SHARE * 10)]

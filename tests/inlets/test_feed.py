@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 from rtmptwist.amf import amf0
 from rtmptwist.amf.values import EcmaArray
@@ -69,7 +70,9 @@ class House:
 
     def supply(self, stream: LiveStream) -> bool:
         clock = self.stage.clock
-        self.feed = Feed(stream, self.opener, self.disk, clock, self._over, loop=self.loop)
+        self.feed = Feed(
+            stream, self.opener, self.disk, clock, self._over, folder=Path(), loop=self.loop
+        )
         return True
 
     def _over(self, feed: Feed, problem: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from twisted.plugin import IPlugin
 from zope.interface.verify import verifyObject
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.inlets import filler
 from rtmptwist.inlets.file import FileMaker
 from rtmptwist.inlets.filler import PAUSE, Filler, Slate
@@ -143,7 +144,8 @@ def test_when_it_is_configured_away_viewers_wait() -> None:
 
 def slate_of(text: str) -> Slate:
     clock = Stage().clock
-    house = House(clock, Path("/etc/rtmp"), Path("/state"), StillDisk(clock), StillDisk(clock))
+    disk, chores = StillDisk(clock), Chores(StillDisk(clock), clock)
+    house = House(clock, Path("/etc/rtmp"), Path("/state"), disk, chores, disk)
     service = maker.make(describe(text), Application("live", Settings(), clock), house)
     assert isinstance(service, Filler)
     return service._slate

@@ -43,6 +43,9 @@ def test_fields(text: str, root: str, names: Names) -> None:
 def test_names_and_applications_may_have_parts() -> None:
     made = pattern("rec/{vhost}/{app}/{name}.flv", "live/eu", "example.org")
     assert made.root == Path("rec/example.org/live/eu")
+    assert made.depth == 3
+    assert pattern("{app}/{name}.flv", "live").depth == 1
+    assert pattern("rec/{name}/{app}.flv", "live").depth == 0
     assert made.names("a/b", WHEN, 1) == ("a", "b.flv")
 
 

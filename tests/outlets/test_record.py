@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.plugin import IPlugin
 from zope.interface.verify import verifyObject
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.interfaces import BadDescription, House, IOutletMaker
 from rtmptwist.live.application import Application
 from rtmptwist.outlets import record
@@ -29,7 +30,8 @@ maker: Any = RecordMaker()
 def made(text: str, state: Path = Path("/state")) -> Plan:
     clock = Clock()
     application = Application("live", Settings(), clock, host="example.org")
-    house = House(clock, state, state, StillDisk(clock), StillDisk(clock))
+    disk = StillDisk(clock)
+    house = House(clock, state, state, disk, Chores(disk, clock), StillDisk(clock))
     service = maker.make(describe(text), application, house)
     assert verifyObject(IService, service)
     assert application.outlets == []
@@ -101,3 +103,9 @@ def test_mp4_needs_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadDescription, match=r"pip install 'rtmptwist\[media\]'; or"):
         maker.check(describe("record:{name}.mp4"))
     maker.check(describe("record:{name}.flv"))
+
+
+def test_what_may_hang_as_a_whole_is_what_applications_share() -> None:
+    for text in ("record:rec/{app}/{name}.flv", "record:rec/{name}.flv", "record:rec/a-{app}.flv"):
+        assert made(text).place == Path("/state/rec")
+    assert made("record:{vhost}/{app}/{name}.flv").place == Path("/state")

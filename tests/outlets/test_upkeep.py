@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from rtmptwist.disk.chores import Chores
 from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.upkeep import INTERVAL, MOST_LINES, Report, Upkeep, look
 from tests.support.live import feed, gop, headers
@@ -153,7 +154,8 @@ class Janitor:
         self.studio = Studio(root, **keys)
         self.studio.application.outlets.clear()
         clock: Clock = self.studio.clock
-        self.upkeep = Upkeep(self.studio.recorder, self.studio.disk, clock, lambda: NOW)
+        chores = Chores(self.studio.disk, clock)
+        self.upkeep = Upkeep(self.studio.recorder, chores, clock, lambda: NOW)
 
     def start(self) -> None:
         self.upkeep.startService()
