@@ -89,7 +89,8 @@ class ServerConnection(Line):
         self.target: ConnectTarget | None = None
         self.visitor: Visitor | None = None
         self.account: Account | None = None
-        self.verification = Verification(session)
+        self.verification: Verification | None = None
+        "Where one is demanded."
         self.id = 0
         "By which operators call it; no other of this process ever has the same."
         self.strays = 0
@@ -168,11 +169,12 @@ class ServerConnection(Line):
 
     def looked_after(self, now: float) -> None:
         """Once a second, of those who are there: may they go on?"""
-        if not self.held and (  # else its answer may be there, unread
-            why := self.verification.overdue(now, publishes=bool(self.uses.publishing))
-        ):
-            self._reject(why)
-            return
+        verification = self.verification
+        if verification is not None and not self.held:  # else its answer may be there, unread
+            why = verification.overdue(now, publishes=bool(self.uses.publishing))
+            if why:
+                self._reject(why)
+                return
         for use in self.uses.each():
             use.sweep(now)
         if self.session.more:  # it waited for an answer that did not come
@@ -240,7 +242,7 @@ class ServerConnection(Line):
                 if use := self.uses.get(event.stream_id):
                     use.buffer(event.milliseconds)
             case SwfVerificationResponse():
-                if why := self.verification.heard(event):
+                if self.verification is not None and (why := self.verification.heard(event)):
                     self._reject(why)
 
     def _decide(self, event: Decision) -> None:

@@ -15,6 +15,7 @@ from rtmptwist.live.application import Application
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import BadName, redacted, stream_name
 from rtmptwist.live.playback import Film
+from rtmptwist.net.verification import objection
 from rtmptwist.wire.events import Play, Publish
 from rtmptwist.wire.status import StatusCode
 
@@ -92,7 +93,7 @@ async def film_length(connection: ServerConnection, name: str) -> float:
         films = application.films
         if films is None or not films.public or application.is_live(rest):
             return 0.0
-        if connection.verification.objection(application.swfs):
+        if objection(connection.verification, application.swfs):
             return 0.0
         film = await connection.ask(films.open(rest, found.kind, found.extension), _put_back)
     except (BadName, Refused):
@@ -129,7 +130,7 @@ async def _permit(
     except Refused as refused:  # the name itself said another host
         words = refused.status.description.replace(name.path, redacted(name.path))
         raise Refused(code, words) from refused
-    if action is Action.PLAY and (why := connection.verification.objection(application.swfs)):
+    if action is Action.PLAY and (why := objection(connection.verification, application.swfs)):
         raise Refused(StatusCode.PLAY_FAILED, why)
     request = Request(action, visitor, application, rest, name.query, name.doubled)
     grant: Grant = await ask(account.authorize(request), _too_late)

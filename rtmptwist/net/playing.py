@@ -178,11 +178,6 @@ class Playing(Watching):
 
     # ------------------------------------------------------------------ as Use
 
-    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
-        """The client stops watching; nothing is left to do if it `ended` meanwhile."""
-        if self._subscriber is not None:
-            self._over(reason)
-
     def shut_down(self) -> None:
         """Players end when they are told that the stream is over."""
         self.subscriber.close()

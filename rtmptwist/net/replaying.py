@@ -93,11 +93,6 @@ class Replaying(Watching):
         """No server that stops waits for the end of a film: it can be sought elsewhere."""
         return False
 
-    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
-        """The client stops watching."""
-        if self._playback is not None:
-            self._over(reason)
-
     def shut_down(self) -> None:
         """Players end when they are told that there is no more."""
         words = "The server is shutting down."

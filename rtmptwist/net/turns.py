@@ -23,6 +23,7 @@ from rtmptwist.net.publishing import Publishing
 from rtmptwist.net.replaying import Replaying
 from rtmptwist.net.tls import peer_identity
 from rtmptwist.net.use import Watching
+from rtmptwist.net.verification import Verification
 from rtmptwist.wire.events import Call, Connect, Pause, Play, Play2, Publish, Seek
 from rtmptwist.wire.status import StatusCode
 
@@ -56,7 +57,10 @@ async def connect(connection: ServerConnection, event: Connect) -> None:
         raise Refused(StatusCode.CONNECT_INVALID_APP, application.closed)
     connection.target, connection.visitor, connection.account = target, visitor, account
     connection.session.accept(event)
-    connection.verification.demand(application.swfs, connection.clock.seconds())
+    if application.swfs:
+        connection.verification = Verification(
+            connection.session, application.swfs, connection.clock.seconds()
+        )
     connection.mind_transport()
     agent = event.properties.get("flashVer")
     if isinstance(agent, str):

@@ -252,6 +252,10 @@ class Watching(Use):
     def flush(self) -> None:
         """Nothing was pushed."""
 
+    def close(self, reason: str, *, wanted: bool) -> None:  # noqa: ARG002 - as Use
+        """The client stops watching."""
+        self._over(reason)
+
     def sweep(self, now: float) -> None:
         """Does what allowed it hold, and is there time left?"""
         grant = self._grant

@@ -18,30 +18,26 @@ from rtmptwist.wire.swf import Swf, identify
 
 
 class Verification:
-    """Of one connection. Why a client has to go, or may not play, is told in words for it."""
+    """Of one connection. Why a client has to go is told in words for it."""
 
-    __slots__ = ("_demanded", "_due", "_known", "_session")
+    __slots__ = ("_demanded", "_due", "_session", "known")
 
-    def __init__(self, session: ServerSession) -> None:
+    def __init__(self, session: ServerSession, swfs: Sequence[Swf], now: float) -> None:
+        """Ask for one of these."""
         self._session = session
-        self._demanded: Sequence[Swf] = ()
-        self._due = math.inf
-        self._known: Swf | None = None
-
-    def demand(self, swfs: Sequence[Swf], now: float) -> None:
-        """Ask for one of these, if there are any."""
-        if swfs:
-            self._demanded = swfs
-            self._due = now + self._session.limits.swf_timeout
-            self._session.demand_swf()
+        self._demanded = swfs
+        self._due = now + session.limits.swf_timeout
+        self.known: Swf | None = None
+        "What the client has shown."
+        session.demand_swf()
 
     def heard(self, response: SwfVerificationResponse) -> str:
         """Take the client's answer; why it has to go, or nothing."""
         key = self._session.swf_key
-        if key is None or not self._demanded or self._known is not None:  # nobody has asked
+        if key is None or self.known is not None:  # nobody has asked
             return ""
-        self._known = identify(response, key, self._demanded)
-        if self._known is None:
+        self.known = identify(response, key, self._demanded)
+        if self.known is None:
             return "SWF verification failed: the player has another SWF file than it should have."
         self._due = math.inf
         self._session.settle_swf()
@@ -60,9 +56,11 @@ class Verification:
         timeout = self._session.limits.swf_timeout
         return f"SWF verification failed: no answer within {timeout:g} s."
 
-    def objection(self, swfs: Sequence[Swf]) -> str:
-        """Why the client may not play where one of these is demanded, or nothing."""
-        return "" if not swfs or self._known in swfs else _UNVERIFIED
+
+def objection(verification: Verification | None, swfs: Sequence[Swf]) -> str:
+    """Why a client may not play where one of these is demanded, or nothing."""
+    known = verification.known if verification is not None else None
+    return "" if not swfs or known in swfs else _UNVERIFIED
 
 
 _UNVERIFIED: Final = (
