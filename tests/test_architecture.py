@@ -1,5 +1,5 @@
 """
-The rooms of the house and the arrows between them: imports point down only.
+The rooms of the house and the arrows between them: imports point down only, within a room as well.
 
 README shows the same picture. A new room needs its line in `ROOMS`.
 """
@@ -7,7 +7,8 @@ README shows the same picture. A new room needs its line in `ROOMS`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -77,10 +78,10 @@ EXCEPTIONS = {
 }
 
 
-def imports(file: PurePosixPath, source: str) -> Iterator[tuple[int, str]]:
+def imports(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The line and the full name of everything that is imported, wherever it stands."""
     package = ["rtmptwist", *file.parent.parts]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -91,6 +92,35 @@ def imports(file: PurePosixPath, source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{module}.{alias.name}"
 
 
+class _Needed(ast.NodeTransformer):
+    """What is imported when it runs, and not for types alone."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return self.generic_visit(node)
+
+
+def cycle(files: Mapping[str, str]) -> list[str]:
+    """Modules that need each other to run, the first once more at the end; or none."""
+    graph: dict[str, set[str]] = {}
+    for file, source in files.items():
+        needed = _Needed().visit(ast.parse(source))
+        names = {name for _, name in imports(PurePosixPath(file), needed)}
+        names |= {name.rpartition(".")[0] for name in names}  # what is named, or where that is
+        graph[file] = {_module(name) for name in names} & (files.keys() - {file})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def _module(name: str) -> str:
+    return name.removeprefix("rtmptwist.").replace(".", "/") + ".py"
+
+
 def broken(file: PurePosixPath, source: str) -> Iterator[str]:
     """The arrows of a file, seen from the package's folder, that the picture does not have."""
     room = file.parts[0].removesuffix(".py")
@@ -99,7 +129,7 @@ def broken(file: PurePosixPath, source: str) -> Iterator[str]:
     elif room not in ROOMS:
         yield f"{file}:1: {room} is no room of the house"
         return
-    for line, name in imports(file, source):
+    for line, name in imports(file, ast.parse(source)):
         if why := reason(file, room, name):
             yield f"{file}:{line}: {room or 'rtmptwist'} -> {name}: {why}"
 
@@ -131,6 +161,22 @@ def test_the_house_is_as_the_picture_shows() -> None:
         for problem in broken(PurePosixPath(file.relative_to(package)), file.read_text())
     ]
     assert found == []
+
+
+def test_no_two_files_need_each_other_to_run() -> None:
+    """Each can be read, tested and changed after those below it. Types may name what is above."""
+    package = ROOT / "rtmptwist"
+    files = {str(file.relative_to(package)): file.read_text() for file in package.rglob("*.py")}
+    assert len(files) > 100
+    assert cycle(files) == []
+
+
+def test_files_that_need_each_other_are_found() -> None:
+    above = "if TYPE_CHECKING:\n    from rtmptwist.net.c import C\nfrom . import d"
+    files = {"net/a.py": above, "net/c.py": "import rtmptwist.net.a", "net/d.py": ""}
+    assert cycle(files) == []
+    files["net/d.py"] = "def f():\n    from rtmptwist.net.c import C"
+    assert set(cycle(files)) == {"net/a.py", "net/c.py", "net/d.py"}
 
 
 @pytest.mark.parametrize(
