@@ -16,9 +16,9 @@ from rtmptwist.live.playback import Excerpt, Past
 from rtmptwist.live.stream import LiveStream
 from rtmptwist.net.playing import Playing
 from rtmptwist.outlets.recorder import Recorder
-from rtmptwist.wire.message import Message
+from rtmptwist.wire.message import Message, MessageType
 from tests.support.guests import PATIENCE, Guest, Host, eventually, live, serving
-from tests.support.live import aac_header, audio, avc_header, gop
+from tests.support.live import aac_header, audio, avc_header, gop, headers
 from tests.support.logs import Logs
 from tests.support.reactor import reactor_test
 
@@ -111,6 +111,33 @@ async def test_whose_past_is_all_that_is_left_waits_for_the_next_one(tmp_path: P
         viewer.messages.clear()
         publisher = await on_air(host, 2)
         await viewer.until(lambda: len(frames(viewer)) >= len(film(0, 2)))
+
+
+@reactor_test
+async def test_what_follows_begins_when_the_past_was_seen(tmp_path: Path) -> None:
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 12)
+        viewer = await viewer_of(host)
+        await written(host, 11.9)
+        await viewer.stream.seek(1000)
+        await viewer.stream.pause(True, 1000)
+        viewer.stream.receive(audio=False)
+        viewer.stream.keep(1_000_000)
+        two = await host.publish("two")
+        viewer.connection.session.play(viewer.stream.stream_id, "two", reset=False)
+        viewer.connection.send()
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        viewer.infos.clear()
+        viewer.messages.clear()
+        await viewer.stream.pause(False, 1000)
+        await viewer.until_told("Play.Start")
+        seen = [message for message in film(1, 12) if message.type == MessageType.VIDEO]
+        assert [f for f in frames(viewer) if f[0] >= 1000] == of(seen)
+        viewer.messages.clear()
+        await two.feed(*headers(), *gop(0))
+        await viewer.until(lambda: len(frames(viewer)) >= len(gop(0)))
+        assert "NetStream.Play.UnpublishNotify" not in [info["code"] for info in viewer.infos]
 
 
 @reactor_test
