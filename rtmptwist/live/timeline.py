@@ -117,6 +117,18 @@ class Timeline:
         return False
 
 
+def unwrapped(timestamp: int, near: int) -> int:
+    """
+    The stream time that a client means by what its clock of 32 bits says, which is `near` a time.
+
+    After 49.7 days the same is said again: then nobody means what was more than 24.8 days ago.
+    """
+    if not 0 <= timestamp < 1 << 32:
+        return timestamp
+    time = near + _step(near, timestamp, 1 << 32)
+    return time if time >= 0 else timestamp
+
+
 def _step(last: int, timestamp: int, period: int) -> int:
     """From one timestamp to the other by the shorter way, where they wrap after `period`."""
     half = period >> 1

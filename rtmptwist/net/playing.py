@@ -14,7 +14,9 @@ from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.meters import SubscriberMeter
 from rtmptwist.live.playback import Excerpt
+from rtmptwist.live.stream import LiveStream
 from rtmptwist.live.subscriber import State, Subscriber
+from rtmptwist.live.timeline import unwrapped
 from rtmptwist.net.permit import Permit
 from rtmptwist.net.rewound import Rewound
 from rtmptwist.net.use import Watching
@@ -117,23 +119,24 @@ class Playing(Watching):
             self.subscriber.unpause()
 
     async def look_back(self, time: int) -> Excerpt | None:
-        """What the stream was at a time (ms of the stream); None: that is live, or not known."""
+        """What the stream was at a time (ms, of 32 bits); None: that is live, or not known."""
         past, stream = self.application.past, self.application.find(self.name)
         if past is None or stream is None:
             return None
+        time = _meant(stream, time)
         start = stream.window.start
         if start is not None and time >= stream.window.time(start):
             return None
         return await past.look(stream, time)
 
     def go(self, excerpt: Excerpt | None, time: int) -> None:
-        """Show the stream as it was at a time (ms of the stream), or else its present."""
+        """Show the stream as it was at a time (ms, of 32 bits), or else its present."""
         paused = self.paused
         stream = self.application.find(self.name)
         self._leave_past()
         self.subscriber.pause()
         if excerpt is not None and stream is not None:
-            self._back = Rewound(self, stream, excerpt, time, paused=paused)
+            self._back = Rewound(self, stream, excerpt, _meant(stream, time), paused=paused)
             return
         if excerpt is not None:  # the stream has gone while that was opened
             excerpt.release()
@@ -251,3 +254,8 @@ class Playing(Watching):
         self._leave_past()
         self.subscriber.close()
         self._subscriber = None
+
+
+def _meant(stream: LiveStream, time: int) -> int:
+    """The stream time that a client means."""
+    return unwrapped(time, stream.window.time(stream.window.head))

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from rtmptwist.live.playback import Excerpt, Playback
 from rtmptwist.live.stream import LiveStream
+from rtmptwist.live.timeline import unwrapped
 from rtmptwist.wire.message import Message
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class Rewound:
         self._playback.pause()
 
     def unpause(self, time: int) -> None:
-        """Go on where the viewer stopped."""
+        """Go on where the viewer stopped: at a time of 32 bits."""
         self.paused = False
-        self._playback.unpause(max(0, time - self._excerpt.base))
+        base = self._excerpt.base
+        self._playback.unpause(max(0, unwrapped(time, base + self._playback.position) - base))
 
     def resume(self) -> None:
         """The writer is idle."""

@@ -32,6 +32,12 @@ from rtmptwist.wire.message import Message, MessageType
 MOST_HELD: Final = 16 << 20
 "Bytes that wait while a file is being opened: two minutes of 1 Mbit/s. All count for the disk."
 
+LONGEST: Final = 24 * 24 * 3600 * 1000
+"""
+Milliseconds of one file: the timestamps of FLV are signed and end after 24.8 days. The next key
+frame, with which another file begins, may take its time.
+"""
+
 RETRY: Final = 60.0
 "Seconds after which a recording that failed begins another file, if they are cut by size alone."
 
@@ -224,6 +230,8 @@ class Recording:
                 self._check_held()
                 return
             tape = self._tape or self._start_tape()
+            if tape.last >= LONGEST:
+                tape.until = LONGEST
             messages, held = self._pending, self._held
             waiting = self._lane.waiting - self._lane.held
             index = tape.cut(messages, waiting, pictures=self._pictures)

@@ -106,7 +106,8 @@ class Tape:
         "The greatest timestamp of sound or pictures in the file so far, in milliseconds."
         self._take = take
         self._metadata = metadata
-        self._until = until
+        self.until = until
+        "Milliseconds of the file, after which the next one is due."
         self._most = most
         self._settled = Settled(_KINDS[take]) if settled else None
         self._base = 0
@@ -148,7 +149,7 @@ class Tape:
         `waiting`: bytes before that which have not been encoded yet.
         `pictures`: whether there are any in the stream, so that one must wait for a key frame.
         """
-        due = self._base + (-math.inf if self.size + waiting >= self._most else self._until)
+        due = self._base + (-math.inf if self.size + waiting >= self._most else self.until)
         found = None
         if due != math.inf:
             begins = cut_at(self._take, pictures=pictures)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtmptwist.live.timeline import AHEAD, BACK, Timeline
+from rtmptwist.live.timeline import AHEAD, BACK, Timeline, unwrapped
 
 WRAP = 1 << 32
 HALF = 1 << 31
@@ -138,3 +138,27 @@ def test_the_greatest_time_counts() -> None:
     assert line.begun
     assert line.latest == 100
     assert not timeline().begun
+
+
+DAY = 24 * 3600 * 1000
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "now", "time"),
+    [
+        (1000, 5000, 1000),
+        (9000, 5000, 9000),
+        (-5, 5000, -5),
+        (WRAP - 1, 5000, WRAP - 1),  # far ahead: what is live
+        (WRAP - 1000, WRAP + 5000, WRAP - 1000),
+        (1000, WRAP + 5000, WRAP + 1000),
+        (9000, WRAP + 5000, WRAP + 9000),
+        (WRAP + 1000, WRAP + 5000, WRAP + 1000),  # a client that counts further
+        (60 * DAY % WRAP, 61 * DAY, 60 * DAY),
+        (37 * DAY, 61 * DAY, 37 * DAY),  # as far back as one gets
+        (36 * DAY, 61 * DAY, 36 * DAY + WRAP),
+        (150 * DAY % WRAP, 151 * DAY, 150 * DAY),
+    ],
+)
+def test_clocks_of_clients_wrap(timestamp: int, now: int, time: int) -> None:
+    assert unwrapped(timestamp, now) == time

@@ -359,3 +359,37 @@ async def test_what_was_there_before_is_not_shown(tmp_path: Path) -> None:
             first = got.index(wanted[0])
             assert {payload for _, payload in got[:first]} == heads
             assert got[first : first + len(wanted)] == wanted
+
+
+@reactor_test
+async def test_after_fifty_days_on_air(tmp_path: Path) -> None:
+    """Clients have clocks of 32 bits, which began anew eight seconds after this stream did."""
+    begin = (1 << 32) - 8000
+
+    def show(since: int, until: int) -> list[Message]:
+        return [
+            Message(m.type, (begin + m.timestamp) & 0xFFFFFFFF, m.stream_id, m.payload)
+            for m in film(since, until)
+        ]
+
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await host.publish()
+        await publisher.feed(avc_header(), aac_header(), *show(0, 16))
+        await written(host, 15.9)
+        viewer = await viewer_of(host)
+        for position, second in ((begin + 2500, 2), (1500, 9), (begin + 1000, 1)):
+            viewer.messages.clear()
+            await viewer.stream.seek(position)
+            await viewer.until(lambda: viewer.times[-1:] == [7960])
+            await viewer.settle()
+            assert frames(viewer)[: len(film(second, 16))] == of(show(second, 16))
+        viewer = await viewer_of(host, 4000)
+        viewer.messages.clear()
+        await viewer.stream.seek(begin + 6000)
+        await viewer.until(lambda: 900 < (viewer.times or [begin])[-1] < begin)
+        await viewer.stream.pause(True, 500)  # after the clock began anew
+        await viewer.settle()
+        viewer.messages.clear()
+        await viewer.stream.pause(False, 500)
+        await viewer.until(lambda: viewer.media)
+        assert viewer.times[0] == 520

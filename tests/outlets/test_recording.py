@@ -12,7 +12,7 @@ import pytest
 from rtmptwist.outlets import recording
 from rtmptwist.outlets.flvfile import FlvFile
 from rtmptwist.outlets.plan import When
-from rtmptwist.outlets.recording import RETRY
+from rtmptwist.outlets.recording import LONGEST, RETRY
 from rtmptwist.outlets.tape import Take, Tape
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.live import (
@@ -719,3 +719,25 @@ def test_meter(studio: Studio) -> None:
     total = studio.recorder.meter
     assert (total.description, total.recordings, total.counts.files) == ("record:{name}.flv", (), 1)
     assert total.counts.size == (studio.root / "show.flv").stat().st_size
+
+
+def test_no_file_is_longer_than_its_clock(studio: Studio) -> None:
+    """A picture a minute, for four weeks: the timestamps of FLV end after 24.8 days."""
+    inlet = studio.publish()
+    step, days = 55_000, 28
+    feed(inlet, *headers())
+    times = range(0, days * 24 * 3600 * 1000, step)
+    for number, time in enumerate(times):
+        feed(inlet, video(time, key=True))
+        if number % 1000 == 0:
+            studio.pass_time()
+    inlet.end(release=True)
+    studio.write()
+    assert studio.files == ["show-2.flv", "show.flv"]
+    first, second = (
+        [tag.timestamp for tag in studio.tags(name)] for name in reversed(studio.files)
+    )
+    assert LONGEST <= first[-1] + step < 1 << 31
+    assert second[-1] == times[-1] - first[-1] - step
+    pictures = len(first) + len(second) - 2 * len(HEADERS)
+    assert pictures == len(times)
