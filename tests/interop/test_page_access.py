@@ -98,6 +98,19 @@ def test_everything_is_reached_by_the_keyboard(started: Programs, browser: Brows
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("more", ["prefers-contrast: more", "forced-colors: active"])
+def test_colours_of_one_s_own(started: Programs, browser: Browser, more: str) -> None:
+    open_page(browser, busy(started))
+    until_busy(browser)
+    pressed = "return getComputedStyle(document.querySelector('#pause'), '::before').content"
+    browser.click("#pause")
+    assert "✓" in browser.run(pressed)  # not by its colour alone
+    for scheme in ("light", "dark"):
+        browser.scheme(scheme, still=True, more=more)
+        assert (scheme, browser.poor_contrast()) == (scheme, [])
+    assert browser.complaints() == []
+
+
 def drawings(browser: Browser) -> int:
     """How often a line was drawn while the clock of the page went on for three seconds."""
     browser.run(

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from rtmptwist.auth.tokenfile import hash_of
+from tests.interop.test_operation import forever
 from tests.support.logins import password_file, user
 from tests.support.programs import (
+    PATIENCE,
     SAMPLES,
     Programs,
     Run,
     Site,
+    ffmpeg9,
     player,
     program,
     publisher,
     publishing,
     serve,
 )
+from tests.support.variants import LISTENERS
 from tests.support.watchers import FFMPEG9, watch
 
 pytestmark = pytest.mark.interop
@@ -117,3 +123,43 @@ def test_a_user_whose_line_of_the_configuration_is_gone(started: Programs, site:
     site.run.process.send_signal(signal.SIGHUP)
     assert WORDS in ended(dora)
     assert alice.process.poll() is None
+
+
+OPERATORS = """
+[listener admin]
+endpoint = tcp:0:interface=127.0.0.1:backlog=20
+serve = http
+api = token:{folder}/operators
+"""
+
+
+def test_an_operator_who_is_removed_while_watching(started: Programs, tmp_path: Path) -> None:
+    """What ffmpeg got until then is whole."""
+    tokens = {name: hash_of(name) for name in ("anna", "bert")}
+    file = tmp_path / "operators"
+
+    def hand_out(*names: str) -> None:
+        file.write_text("".join(f"{name} sha256:{tokens[name]}\n" for name in names))
+        file.chmod(0o600)
+
+    hand_out(*tokens)
+    site = serve(started, "publish = anyone\n", LISTENERS + OPERATORS.format(folder=tmp_path))
+    started.start(*forever("rtmp", site.url("live/show")))
+    site.wait_for("publishes live/show")
+    api = site.url("api/v1/streams", "http", "admin")
+    asked = urllib.request.Request(api, headers={"Authorization": "Bearer anna"})
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        (stream,) = json.load(answer)["items"]
+
+    def look(name: str) -> Run:
+        login = ("-headers", f"Authorization: Bearer {name}\r\n")
+        url = f"{api}/{stream['id']}/flv"
+        return started.start(ffmpeg9(), "-v", "error", *login, "-i", url, "-f", "null", "-")
+
+    anna, bert = look("anna"), look("bert")
+    site.wait_for("operator (anna|bert) watches live/show", times=2)
+    hand_out("bert")
+    assert anna.wait() == 0, anna.words()
+    site.wait_for("operator anna sees no more: no such token")
+    assert bert.process.poll() is None
+    assert "401" in ended(look("anna"))

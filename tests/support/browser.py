@@ -190,12 +190,15 @@ class Browser:
         """More space between lines, words and letters: as much as WCAG 2.2 (1.4.12) wants."""
         self.run(_SPACING)
 
-    def scheme(self, name: str, *, still: bool = False) -> None:
-        """`light` or `dark`; `still`: without motion."""
+    def scheme(self, name: str, *, still: bool = False, more: str = "") -> None:
+        """`light` or `dark`; `still`: without motion; `more`: another feature that is wanted."""
         features = [
             {"name": "prefers-color-scheme", "value": name},
             {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"},
         ]
+        if more:
+            feature, value = more.split(": ")
+            features.append({"name": feature, "value": value})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def keep(self, file: Path) -> None:
