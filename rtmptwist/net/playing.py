@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rtmptwist.live.errors import Refused
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.interfaces import EndReason
 from rtmptwist.live.meters import SubscriberMeter
@@ -63,26 +62,22 @@ class Playing(Watching):
         """Whether there is more, or it has not got all yet."""
         return self.application.is_live(self.name) or self.subscriber.owed
 
-    def begin(self, permit: Permit, start: float, duration: float) -> None:
+    def begin(self, start: float, duration: float) -> None:
         """
         Be served, as a `Play` wants it; media comes from the first `resume` on.
 
         Raises:
-            Refused: there is no such stream, or no room; the permit is given back.
+            Refused: there is no such stream, or no room.
         """
         connection = self.connection
-        try:
-            self._subscriber = self.application.subscribe(
-                self.name,
-                RtmpFormat(connection.session.chunk_size, self._stream_id),
-                connection.writer,
-                self,
-                wait=start < 0,
-                duration=max(1, round(duration * 1000)) if duration > 0 else None,
-            )
-        except Refused as refused:
-            permit.refused(refused)
-            raise
+        self._subscriber = self.application.subscribe(
+            self.name,
+            RtmpFormat(connection.session.chunk_size, self._stream_id),
+            connection.writer,
+            self,
+            wait=start < 0,
+            duration=max(1, round(duration * 1000)) if duration > 0 else None,
+        )
 
     @property
     def subscriber(self) -> Subscriber:

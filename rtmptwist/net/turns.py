@@ -133,7 +133,11 @@ def _play(
         replaying.begin(film, event.start, event.duration)
     else:
         watching = playing = Playing(connection, event.stream_id, permit)
-        playing.begin(permit, event.start, event.duration)
+        try:
+            playing.begin(event.start, event.duration)
+        except Refused as refused:
+            permit.refused(refused)
+            raise
     if before is not None:
         before.give_way(watching)
     connection.uses[event.stream_id] = watching

@@ -79,7 +79,7 @@ class Use(ABC):
     def expects(self) -> bool:
         """Whether there is media to come from the client, or due to it."""
 
-    # --------------------------------------------------------------- the client
+    # ----------------------------------------------------- what its client does
 
     @abstractmethod
     def push(self, message: Message) -> None:
@@ -102,7 +102,7 @@ class Use(ABC):
     def close(self, reason: str, *, wanted: bool) -> None:
         """The use ends: because the client `wanted` it so, or with the connection."""
 
-    # ------------------------------------------------------------------ we
+    # ------------------------------------------------------ what the server does
 
     @abstractmethod
     def sweep(self, now: float) -> None:
