@@ -171,7 +171,7 @@ class Drain:
         disk, patience = self._site.disk, max(self.left(), LAST_WORD)
         if not await self._within(patience, disk.idle()):
             self.log.error(
-                "files were not complete within {patience:g} s: {size} bytes are lost,"
+                "files were not complete within {patience:.3g} s: {size} bytes are lost,"
                 " and the next start completes what is there",
                 size=disk.waiting,
                 patience=patience,
