@@ -128,8 +128,11 @@ class Outlet(Protocol):
     from the stream in its own time, as a viewer or as a `Taker`.
     """
 
-    def published(self, stream: LiveStream) -> None:
-        """Somebody feeds it from now on: a publication begins, goes on, or is taken over."""
+    def published(self, stream: LiveStream, *, begins: bool) -> None:
+        """
+        Somebody feeds it from now on. A publication `begins`, though something may have stood in
+        for it until now; else one goes on, or is taken over.
+        """
 
     def ended(self, stream: LiveStream) -> None:
         """The publication is over. Its last messages are still in the window, if they fit."""

@@ -294,11 +294,11 @@ class LiveStream:
     def _tell_outlets(self, *, live: bool) -> None:
         if not live and not self._taken:
             return
-        self._taken = live
+        begins, self._taken = not self._taken, live
         for outlet in tuple(self._outlets):
             try:
                 if live:
-                    outlet.published(self)
+                    outlet.published(self, begins=begins)
                 else:
                     outlet.ended(self)
             except Exception:  # whatever is wrong with it, the stream has no part in it

@@ -81,23 +81,24 @@ class Recorder:
 
     # ------------------------------------------------------------ live.Outlet
 
-    def published(self, stream: LiveStream) -> None:
+    def published(self, stream: LiveStream, *, begins: bool) -> None:
         """`live.Outlet`: somebody feeds it from now on."""
         assert stream.inlet is not None
         publisher = stream.inlet.publisher
         asks = publisher.kind in ASKING
+        fresh = begins or stream.window.begun is None
         recording = self.recordings.get(stream)
         if recording is not None:
             if asks:
                 self._askers[recording] = publisher
                 # it has yet to hear that it publishes
                 self._clock.callLater(0, self._welcome, recording, publisher)
-        elif not self._retired and stream not in self._stopped and self._wants(stream, asks):
+        elif not self._retired and stream not in self._stopped and self._wants(asks, fresh):
             if why := self._swamped():
                 self._refuse(stream, why, publisher if asks else None)
                 return
-            fresh = stream.window.begun is None
-            recording = self._begin(stream, fresh=fresh, append=publisher.kind.startswith("append"))
+            append = publisher.kind.startswith("append")
+            recording = self._begin(stream, fresh=fresh, append=append)
             if asks:
                 self._askers[recording] = publisher
 
@@ -172,10 +173,10 @@ class Recorder:
 
     # -------------------------------------------------------------- recordings
 
-    def _wants(self, stream: LiveStream, asks: bool) -> bool:
-        """Whether to record it, now that somebody publishes it: from its beginning, or asked to."""
+    def _wants(self, asks: bool, fresh: bool) -> bool:
+        """Whether to record what somebody publishes now: from its beginning, or asked to."""
         if self.plan.when is When.ALWAYS:
-            return stream.window.begun is None
+            return fresh
         return self.plan.when is When.ASKED and asks
 
     def _begin(self, stream: LiveStream, *, fresh: bool, append: bool) -> Recording:

@@ -85,7 +85,7 @@ class Recording:
         append: bool = False,
     ) -> None:
         """
-        `fresh`: the publication has just begun, and all of it is recorded; else it begins with the
+        `fresh`: the publication begins just now, and all of it is recorded; else it begins with the
         newest key frame. `append`: to the file of an earlier recording, if there is one.
 
         `tell` hears of every turn; after `RecordTurn.END`, `state` says whether there may be more.
@@ -98,7 +98,8 @@ class Recording:
         self._plan = plan
         self._tell = tell
         self._now = now
-        self._fresh = fresh
+        self._whole = fresh and stream.window.begun is None
+        "With all headers that come before the first frame, and none from before."
         self._append = append
         self._lane = disk.lane(self._on_failure, plan.place)
         self._pending: list[Message] = []
@@ -132,7 +133,7 @@ class Recording:
         "Rounds before it tries again."
         self._scene: _Scene | None = None
         "When it ended here."
-        self._join()
+        self._join(fresh=fresh)
 
     # ------------------------------------------------------------------- taking
 
@@ -145,8 +146,8 @@ class Recording:
             if self._rest <= 0:
                 self.state, self.error = State.WAITING, None
                 self._part += 1
-                self._fresh = self._append = False
-                self._join()
+                self._whole = self._append = False
+                self._join(fresh=False)
 
     def take(self) -> None:
         """`live.Taker`: take what there is."""
@@ -190,9 +191,14 @@ class Recording:
             error=_words(self.error) if self.error else "",
         )
 
-    def _join(self) -> None:
+    def _join(self, *, fresh: bool) -> None:
         window = self.stream.window
-        begin = window.origin if self._fresh else window.start
+        if self._whole:
+            begin: int | None = window.origin
+        elif fresh:
+            begin = window.head  # what is there has stood in for it
+        else:
+            begin = window.start
         self.cursor = window.head if begin is None else max(begin, window.first)
         self._seen = window.total_size - _size(window.since(self.cursor, window.head))
         window.takers.append(self)
@@ -251,18 +257,18 @@ class Recording:
     def _begin(self) -> bool:
         """Open a file, if there is anything that it can begin with."""
         pending, take = self._pending, self._plan.take
-        begins = begin_at(take) if self._fresh else cut_at(take, pictures=self._pictures)
+        begins = begin_at(take) if self._whole else cut_at(take, pictures=self._pictures)
         index = next((index for index, message in enumerate(pending) if begins(message)), None)
         if index is None:
             # headers that are forgotten here are in force later on
-            if not self._fresh or len(pending) > MOST_HEADERS or self._held > MOST_HELD:
+            if not self._whole or len(pending) > MOST_HEADERS or self._held > MOST_HELD:
                 self._drop()
             return False
-        if not self._fresh:
+        if not self._whole:
             self._held -= _size(pending[:index])
             del pending[:index]
             self._number += index
-        self._fresh = False
+        self._whole = False
         self._open()
         return True
 

@@ -52,8 +52,8 @@ class Recorder:
         self.tapes: list[Tape] = []
         self.kinds: list[str] = []
 
-    def published(self, stream: LiveStream) -> None:
-        self.told.append("published")
+    def published(self, stream: LiveStream, *, begins: bool) -> None:
+        self.told.append("published" if begins else "goes on")
         assert stream.inlet is not None
         self.kinds.append(stream.inlet.publisher.kind)
         if not stream.window.takers:
@@ -103,7 +103,7 @@ def test_grace_is_one_publication_on_one_timeline() -> None:
     again.end()
     st.sweep(4)
     st.sweep(2)
-    assert recorder.told == ["published", "published", "ended"]
+    assert recorder.told == ["published", "goes on", "ended"]
     (tape,) = recorder.tapes
     assert tape.payloads == FIRST + payloads([*gop(0), *gop(9040)])
     assert tape.times[3:] == [0, 0, 40, 40, 80, 80, 120, 120, 160, 160, 200, 200]
@@ -115,7 +115,7 @@ def test_a_takeover_is_one_publication() -> None:
     feed(st.publish("first"), *headers(), *gop(0))
     feed(st.publish("second"), *headers(), *gop(0, name="other"))
     st.application.close("enough")
-    assert recorder.told == ["published", "published", "ended"]
+    assert recorder.told == ["published", "goes on", "ended"]
     (tape,) = recorder.tapes
     assert tape.payloads == FIRST + payloads([*gop(0), *gop(0, name="other")])
     assert tape.times == sorted(tape.times)
@@ -153,7 +153,7 @@ def test_nothing_ends_that_did_not_begin() -> None:
 
 def test_what_is_wrong_with_an_outlet_is_not_the_stream_s_affair(logs: Logs) -> None:
     class Broken(Recorder):
-        def published(self, stream: LiveStream) -> None:
+        def published(self, stream: LiveStream, *, begins: bool) -> None:
             raise ValueError("published")
 
         def ended(self, stream: LiveStream) -> None:

@@ -189,7 +189,7 @@ class Herald:
     def __init__(self) -> None:
         self.publisher: Publisher | None = None
 
-    def published(self, stream: LiveStream) -> None:
+    def published(self, stream: LiveStream, *, begins: bool) -> None:
         assert stream.inlet is not None
         self.publisher = stream.inlet.publisher
 
