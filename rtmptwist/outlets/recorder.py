@@ -128,7 +128,7 @@ class Recorder:
     def start(self, name: str) -> None:
         """`live.StreamRecorder`: record a stream from its newest key frame on."""
         stream = self.application.find(name)
-        if stream is None or not stream.live:
+        if stream is None or stream.supplied or not stream.live:
             raise CannotRecord(f"nobody publishes {redacted(name)}")
         if self.records(name):
             raise CannotRecord(f"{redacted(name)} is recorded already")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rtmptwist.live.recordings import CannotRecord
 from rtmptwist.media.flv import AUDIO, VIDEO
 from tests.support.guests import Host, eventually, live, serving
 from tests.support.live import aac_header, avc_header, gop
@@ -49,3 +50,17 @@ async def test_publications_between_slates_are_recorded_each_and_nothing_else(
             viewer.messages.clear()
             await viewer.until(lambda: len(viewer.media) > 5)
     check(tmp_path)
+
+
+@reactor_test
+async def test_a_slate_is_not_recorded_by_hand_either(tmp_path: Path) -> None:
+    app = live(
+        outlets=(f"record:{tmp_path}/{{name}}.flv:when=command",), inlet=(f"file:{SLATE}?loop",)
+    )
+    async with serving(app) as host:
+        viewer = await host.play()
+        await viewer.until(lambda: len(viewer.media) > 5)
+        (recorder,) = host.application().recorders
+        with pytest.raises(CannotRecord, match="nobody publishes show"):
+            recorder.start("show")
+        assert not recorder.meter.recordings
