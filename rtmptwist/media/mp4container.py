@@ -27,7 +27,13 @@ MOST_AHEAD: Final = 1000
 "Milliseconds that a track may be ahead of the other in the file, and still come in order."
 
 MOST_WAITING: Final = 8 << 20
-"Bytes that wait for the other track, or are passed over in search of a beginning."
+"Bytes that wait for the other track, or are passed over in search of a beginning,"
+
+MOST_FRAMES: Final = 1 << 12
+"and frames: ten times what a second has."
+
+MOST_AT_ONE_TIME: Final = 1 << 11
+"Frames of a kind: broken tables give all the same, and to go to the last one takes 30 ms."
 
 BEFORE: Final = 200
 "Milliseconds before a place where reading begins, to miss no frame of the other track."
@@ -153,6 +159,10 @@ class Mp4Container:
                 break
             kind = AUDIO if sound else VIDEO
             tags += [FlvTag(kind, time & 0xFFFFFFFF, payload) for payload in frame.payloads]
+            if spot.number >= MOST_AT_ONE_TIME:
+                raise MediaError(
+                    f"more than {MOST_AT_ONE_TIME} frames at {time} ms (expected times to go on)"
+                )
             spot = _Spot(time, sound, spot.number + 1)
             self._next = None
         self._spot = spot
@@ -271,7 +281,7 @@ class Mp4Container:
         while self._next is None and (self._queue or not self._ended):
             while self._waiting < aim and self._pull():
                 pass
-            aim = self._waiting + AT_ONCE
+            aim = 2 * self._waiting + AT_ONCE  # or it is sorted again and again
             self._line = iter(self._taken())
             self._next = next(self._line, None)
         return self._next
@@ -281,7 +291,7 @@ class Mp4Container:
         queue = self._queue
         queue.sort(key=_order)
         ready = len(queue)
-        if not self._ended and self._waiting <= MOST_WAITING:
+        if not self._ended and self._waiting <= MOST_WAITING and ready <= MOST_FRAMES:
             tops = [self._tops.get(track.sound, _NEVER) for track in self._tracks.values()]
             ready = bisect_right(queue, max(min(tops), max(tops) - MOST_AHEAD) - 1, key=_time)
         taken, self._queue = queue[:ready], queue[ready:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -318,3 +320,35 @@ def test_a_place_is_equal_however_one_came_there() -> None:
         place = block.next
     assert point.place in seen
     assert isinstance(point, Point)
+
+
+def at_one_time(data: bytes) -> bytes:
+    """The same with clocks of which a tick is half a nanosecond."""
+    found = bytearray(data)
+    for place in _boxes(data, b"mdhd"):
+        found[place + 16 : place + 20] = b"\x7f\xff\xff\xff"
+    for place in _boxes(data, b"elst"):
+        found[place : place + 4] = b"free"
+    for kind, ticks in ((b"stts", 1), (b"ctts", 0)):
+        for place in _boxes(data, kind):
+            (count,) = struct.unpack_from(">I", data, place + 8)
+            for entry in range(count):
+                struct.pack_into(">I", found, place + 16 + 8 * entry, ticks)
+    return bytes(found)
+
+
+def _boxes(data: bytes, kind: bytes) -> list[int]:
+    return [found.start() for found in re.finditer(kind, data)]
+
+
+def test_frames_that_all_have_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put in order, or passed over to go somewhere, is bounded."""
+    monkeypatch.setattr(mp4container, "MOST_FRAMES", 64)
+    monkeypatch.setattr(mp4container, "MOST_AT_ONE_TIME", 100)
+    film = Mp4Container(Film(at_one_time(Film("h264-b-aac-faststart.mp4").data)))
+    block = film.read(film.seek(0).place, 1 << 12)
+    assert {tag.timestamp for tag in block.tags} == {0}
+    assert len(film._queue) < 100
+    with pytest.raises(MediaError, match="more than 100 frames at 0 ms"):
+        played(film, film.seek(0), 1 << 12)
+    film.close()
