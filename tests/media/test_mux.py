@@ -144,6 +144,12 @@ def test_other_codecs_are_refused(name: str, codec: str) -> None:
         written(tags(name))
 
 
+def test_a_codec_that_is_a_command_for_terminals_is_none_in_a_log() -> None:
+    sent = FlvTag(VIDEO, 0, b"\x90\x1b[2J" + bytes(20))
+    with pytest.raises(Unfit, match=r"^MP4 cannot hold '\\x1b\[2J' \(expected"):
+        written([sent])
+
+
 def test_every_second_a_fragment_is_complete() -> None:
     """However long pictures have no key frame: nothing is older than a second in memory."""
     data = Sink()
