@@ -160,6 +160,8 @@ def test_figures_that_change_all_the_time_can_be_stopped(
     assert len(streams_shown(browser)) == 2
     assert len(browser.all("#connections tbody tr")) == 3
     assert browser.focused() == "Pause"
+    browser.run("document.querySelector('#state').textContent = 'Connection lost'")
+    browser.until(lambda: browser.text("#state") == "Ready")
     browser.press(Keys.SPACE)
     browser.until(lambda: len(streams_shown(browser)) == 3)
     browser.until(lambda: len(browser.all("#connections tbody tr")) == 4)

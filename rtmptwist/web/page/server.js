@@ -75,7 +75,8 @@ export function showState(word, kind) {
   document.title = kind === "good" ? name : `${word} · ${name}`;
 }
 
-function showReady(ready) {
+/** Whether somebody is let in. */
+export function showReady(ready) {
   if (draining) showState("Draining", "warn");
   else if (ready) showState("Ready", "good");
   else showState("Not ready", "warn");

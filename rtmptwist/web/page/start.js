@@ -8,7 +8,7 @@ import { clock } from "./figures.js";
 import { Live } from "./live.js";
 import { login } from "./login.js";
 import { screen } from "./screen.js";
-import { showDraining, showNow, showPaused, showState, showTotals } from "./server.js";
+import { showDraining, showNow, showPaused, showReady, showState, showTotals } from "./server.js";
 import { streamsTable } from "./streams.js";
 import { keepWarnings, showWarnings, warn } from "./warnings.js";
 
@@ -113,7 +113,7 @@ pause.addEventListener("click", () => {
 const hear = {
   statistics({ time, server, streams: items, omitted }) {
     keepWarnings(items, omitted, time);
-    if (paused) return;
+    if (paused) return showReady(server.ready);
     const now = { second: performance.now() / 1000, now: Date.parse(time) };
     connections.ahead = now.now - Date.now();
     showNow(server, now.second);
