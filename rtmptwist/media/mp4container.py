@@ -38,6 +38,12 @@ MOST_AT_ONE_TIME: Final = 1 << 11
 BEFORE: Final = 200
 "Milliseconds before a place where reading begins, to miss no frame of the other track."
 
+MOST_BACK: Final = 60_000
+"Milliseconds before a place in which fragments are looked through for a key frame,"
+
+STEP: Final = 200
+"at every so many: ours have a second, 0.2 ms for each."
+
 AT_ONCE: Final = 1 << 14
 "Bytes that are put in order together."
 
@@ -127,7 +133,7 @@ class Mp4Container:
 
     def seek(self, time: int) -> Point:
         """As `Container`."""
-        target = self._base + time
+        target = self._base + (min(time, self.duration) if self.duration else time)
         at = self._first.latest(target)
         self._go_to(at + self._shift)  # what libav looks for is shown then
         found = self._found(target)
@@ -196,9 +202,9 @@ class Mp4Container:
         # in fragments, which are not counted in what is told at the beginning
         self._input.seek(_END, self._first.stream, any_frame=True)
         self._reset()
-        while self._waiting < MOST_WAITING and self._pull():
-            pass
-        return max(self._tops.values(), default=self._base) - self._base
+        known = [(track, track.stream.index_entries) for track in self._tracks.values()]
+        ends = [track.milliseconds(entries[-1].timestamp) for track, entries in known if entries]
+        return max(ends, default=self._base) - self._base
 
     def _headers(self, time: int) -> tuple[FlvTag, ...]:
         headers = [(track.sound, track.header) for track in self._tracks.values()]
@@ -224,8 +230,26 @@ class Mp4Container:
 
     def _go_to(self, time: int) -> None:
         """Read on from a key frame of the first track at or before a time, as libav has it."""
-        self._input.seek(time, self._first.stream)
+        self._jump(time)
         self._reset()
+
+    def _jump(self, time: int, *, any_frame: bool = False) -> None:
+        """
+        Let libav go to a key frame or any frame of the first track at or before a time.
+
+        Of a file with an index of fragments it knows what is in those it has been to: the last key
+        frame that it knows may be the first of all. So it is led back, until it knows a near one.
+        """
+        track = self._first
+        moment = track.milliseconds(time)
+        before = 0 if track.stream.frames else min(moment - self._base + STEP, MOST_BACK)
+        for back in range(0, before, STEP):
+            self._input.seek(track.latest(moment - back), track.stream, any_frame=any_frame)
+            entries = track.stream.index_entries
+            at = entries.search_timestamp(time, any_frame=any_frame)
+            if at >= 0 and track.milliseconds(entries[at].timestamp) > moment - back - STEP:
+                break
+        self._input.seek(time, track.stream, any_frame=any_frame)
 
     def _found(self, target: int) -> _Frame | None:
         """
@@ -256,7 +280,7 @@ class Mp4Container:
             self._reset()
         else:
             before = self._first.latest(time - BEFORE)
-            self._input.seek(before, self._first.stream, any_frame=True)
+            self._jump(before, any_frame=True)
             self._reset()
             frame = self._peek()
             if frame is None or frame.time >= time:  # not exactly; then from a key frame on

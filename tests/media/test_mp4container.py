@@ -12,10 +12,11 @@ import pytest
 from rtmptwist.media import mp4container
 from rtmptwist.media.container import Block, Point
 from rtmptwist.media.errors import MediaError
-from rtmptwist.media.flv import AUDIO, VIDEO, FlvTag
+from rtmptwist.media.flv import AUDIO, SCRIPT, VIDEO, FlvTag
 from rtmptwist.media.mp4container import Mp4Container
 from tests.media.films import Film, frames, headers, mp4, played, remuxed, what
-from tests.media.samples import FOLDER
+from tests.media.samples import FOLDER, tags
+from tests.media.test_mux import written
 
 FILES = [
     "h264-b-aac-faststart.mp4",
@@ -352,3 +353,39 @@ def test_frames_that_all_have_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MediaError, match="more than 100 frames at 0 ms"):
         played(film, film.seek(0), 1 << 12)
     film.close()
+
+
+def long(name: str, times: int) -> bytes:
+    """The same again and again, in fragments of a second."""
+    some = [tag for tag in tags(name) if tag.type != SCRIPT]
+    length = max(tag.timestamp for tag in some) + 33
+    return written(
+        [
+            FlvTag(tag.type, tag.timestamp + length * number, tag.payload)
+            for number in range(times)
+            for tag in some
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "times"), [("h264-b-aac", 5), ("h264-longgop-aac", 8), ("audio-only-aac", 5)]
+)
+def test_with_an_index_of_fragments_it_opens_at_once_and_plays_the_same(
+    monkeypatch: pytest.MonkeyPatch, name: str, times: int
+) -> None:
+    """From anywhere, also where fragments begin without a key frame."""
+    monkeypatch.setattr(mp4container, "MOST_WAITING", 100_000)
+    data = long(name, times)
+    other = Mp4Container(Film(data[: data.rindex(b"mfra") - 4]))
+    for time in range(0, other.duration + 2000, 2700):
+        source = Film(data)
+        film = Mp4Container(source)
+        assert film.duration == other.duration
+        point = film.seek(time)
+        assert point == other.seek(time)
+        assert source.reads < 25
+        block = film.read(point.place)
+        assert block == other.read(point.place)
+        following = Mp4Container(Film(data)).read(block.next)
+        assert following == other.read(block.next)
