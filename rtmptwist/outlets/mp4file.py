@@ -17,6 +17,7 @@ from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FlvReader, flv_header
 from rtmptwist.media.mp4boxes import whole
 from rtmptwist.media.mp4container import Mp4Container
+from rtmptwist.media.mp4index import index
 from rtmptwist.media.mux import Fragments
 from rtmptwist.outlets.diskfile import Content, DiskFile
 from rtmptwist.outlets.recordfile import Finished, Opened
@@ -65,7 +66,12 @@ class Mp4File(DiskFile):
         if not media:
             return size
         os.ftruncate(self._number, end)
-        self._end, self._last = end, self._duration()
+        self._end = end
+        try:
+            self._add(index(self._read, end))
+        except OSError:  # the disk is full; it plays without one
+            os.ftruncate(self._number, end)
+        self._last = self._duration()
         return size - end
 
     def _duration(self) -> int:

@@ -122,12 +122,27 @@ def test_whatever_moment_it_is_cut_it_plays_and_can_be_completed(
         repaired = Mp4File(folder, (f"{size}.mp4",)).repair(alone=True)
         assert repaired is not None
         assert repaired.path == tmp_path / f"{size}.mp4"
-        assert repaired.size == repaired.path.stat().st_size == size - repaired.lost
-        got = read(repaired.path.read_bytes())
+        found = repaired.path.read_bytes()
+        assert repaired.size == len(found)
+        assert size - repaired.lost == found.rindex(b"mfra") - 4
+        got = read(found)
         for key, some in got.items():
             assert some == whole[key][: len(some)]
         assert repaired.seconds > got[VIDEO, 0][-1].time / 1000 - 0.001
         assert not cut.exists()
+
+
+def test_a_cut_file_plays_without_an_index_for_which_there_is_no_room(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = complete(folder).path.read_bytes()
+    (tmp_path / "cut.mp4.part").write_bytes(data[:60_000])
+    full = raising(OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(os, "pwrite", full)
+    repaired = Mp4File(folder, ("cut.mp4",)).repair(alone=True)
+    assert repaired is not None
+    assert repaired.size == repaired.path.stat().st_size == 60_000 - repaired.lost
+    assert read(repaired.path.read_bytes())
 
 
 def test_a_cut_file_without_a_whole_fragment_is_removed(folder: Folder, tmp_path: Path) -> None:
