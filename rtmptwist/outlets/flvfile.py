@@ -37,7 +37,8 @@ class FlvFile(DiskFile):
         super().__init__(folder, names)
         self._head: Head | None = None
         self._facts = Facts()
-        self._room_is_a_hole = False
+        self._used = 0
+        "Bytes of the head behind which there are only zeros: on most disks, those take no room."
 
     # ---------------------------------------------------------------- opening
 
@@ -49,7 +50,6 @@ class FlvFile(DiskFile):
         """
         self._new()
         self._head = head = Head(metadata, CREATOR)
-        self._room_is_a_hole = True
         packed = head.begin(audio=audio, video=video)
         self._write_head(packed)
         self._write(head.size - 4, packed[-4:])
@@ -89,6 +89,8 @@ class FlvFile(DiskFile):
         if not SIGNATURE.startswith(start[: len(SIGNATURE)]):
             return False
         self._head = read_head(start, CREATOR)
+        if self._head is not None:
+            self._used = len(start[: self._head.size - 4].rstrip(b"\0"))
         self._facts = survey(self._read, self._size)
         return True
 
@@ -117,8 +119,10 @@ class FlvFile(DiskFile):
         facts.video |= batch.video
 
     def _write_head(self, packed: bytes) -> None:
-        """All but the size at its end, which is always the same."""
-        self._write(0, packed[:-4].rstrip(b"\0") if self._room_is_a_hole else packed[:-4])
+        """All but the size at its end, which is always the same, and zeros that are there."""
+        used = len(packed[:-4].rstrip(b"\0"))
+        self._write(0, packed[: max(used, self._used)])
+        self._used = used
 
     # ----------------------------------------------------------------- ending
 

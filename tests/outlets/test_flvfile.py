@@ -13,7 +13,7 @@ import pytest
 
 from rtmptwist.disk.folder import Folder
 from rtmptwist.media.flv import FLV_START
-from rtmptwist.media.flvindex import survey
+from rtmptwist.media.flvindex import KeyFrames, survey
 from rtmptwist.outlets import diskfile
 from rtmptwist.outlets.flvfile import CREATOR, FlvFile
 from rtmptwist.outlets.recordfile import Finished, Opened
@@ -416,6 +416,26 @@ def test_a_disk_too_full_for_the_index_leaves_it_to_be_repaired(
     repaired = file(folder).repair(alone=True)
     assert repaired is not None
     assert repaired.seconds == 0.08
+
+
+def test_a_short_file_takes_no_more_room_when_it_is_repaired(folder: Folder) -> None:
+    """A disk that is full has none to give."""
+    before = unfinished(folder).stat().st_blocks
+    repaired = file(folder).repair(alone=True)
+    assert repaired is not None
+    assert repaired.path.stat().st_blocks * 512 < before * 512 + 32_768
+
+
+def test_nothing_is_left_of_a_longer_head(folder: Folder) -> None:
+    complete(folder, *[gop(time) for time in range(0, 12_000, 120)])
+    made = file(folder)
+    made.append({}, audio=True, video=True)
+    made._facts.keyframes = KeyFrames()
+    finished = made.finish()
+    assert finished is not None
+    assert made._head is not None
+    expected = made._head.finish(made._facts)
+    assert finished.path.read_bytes()[: len(expected)] == expected
 
 
 def test_a_disk_too_full_for_the_index_for_a_moment_costs_no_more_than_that(
