@@ -123,10 +123,12 @@ class OpenFilm:
         store: Store,
         clock: IReactorTime,
         unused: Callable[[OpenFilm], None],
+        *,
+        grows: bool = False,
     ) -> None:
         """
         `container` is its own. It is told to `unused` when nobody holds it any more, and may then
-        be closed.
+        be closed. `grows`: it is longer by now than it was.
         """
         self._container = container
         self.lane = lane
@@ -136,7 +138,7 @@ class OpenFilm:
         self._unused = unused
         self._reading: dict[Key, list[Deferred[Piece]]] = {}
         "What is being read, and who waits for it."
-        self.duration = container.duration
+        self.duration = 0 if grows else container.duration
         self.metadata = _metadata(container)
         self.holders = 0
 

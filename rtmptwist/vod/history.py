@@ -88,7 +88,7 @@ class History:
             Candidate(names, opener, chapter.skip) for names in (chapter.unfinished, chapter.names)
         ]
         try:
-            film = await self._library.open(Folder(chapter.folder), wanted)
+            film = await self._library.open(Folder(chapter.folder), wanted, grows=True)
         except (OSError, MediaError, TooSlow) as error:
             self.log.warn(
                 "{path} cannot be looked back into: {error}",

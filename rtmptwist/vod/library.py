@@ -30,6 +30,9 @@ MOST_UNUSED: Final = 32
 MOST_WAITING: Final = 10_000
 "Who wait for a folder, or for one file: each costs some KB, even when it has given up."
 
+SETTLED: Final = 1 << 20
+"Bytes of a file that grows in which all is that a container learns when it is opened."
+
 NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
 )
@@ -61,9 +64,14 @@ class Library:
         """
         return self._disk.lane(_unheard, root).call(partial(prepare, root))
 
-    def open(self, folder: Folder, wanted: Sequence[Candidate]) -> Deferred[Film]:
+    def open(
+        self, folder: Folder, wanted: Sequence[Candidate], *, grows: bool = False
+    ) -> Deferred[Film]:
         """
         Open the first of these files that is there; who gets it releases it.
+
+        `grows`: we write to its end meanwhile, and do nothing else with it. Then it is one file,
+        however long it was when somebody came, and nobody knows how long it is.
 
         Fails with:
             OSError, MediaError: it cannot be played.
@@ -81,14 +89,14 @@ class Library:
             if not film.called:
                 film.errback(failure)
 
-        finding = Deferred.fromCoroutine(self._find(folder, wanted))
+        finding = Deferred.fromCoroutine(self._find(folder, wanted, grows))
         finding.addCallbacks(deliver, fail)
         return film
 
-    async def _find(self, folder: Folder, wanted: Sequence[Candidate]) -> OpenFilm:
+    async def _find(self, folder: Folder, wanted: Sequence[Candidate], grows: bool) -> OpenFilm:
         lane = self._disk.lane(_unheard, folder.root)
         _check(lane)
-        source, identity, opener = await lane.call(partial(_open, folder, wanted))
+        source, identity, opener = await lane.call(partial(_open, folder, wanted, grows))
         film = self._films.get(identity)
         waiting = self._opening.get(identity)
         if film is not None:
@@ -111,7 +119,7 @@ class Library:
                 made.errback(failure)
             raise
         unused = partial(self._unused, identity)
-        film = OpenFilm(container, lane, self.store, self._clock, unused)
+        film = OpenFilm(container, lane, self.store, self._clock, unused, grows=grows)
         self._films[identity] = film
         film.hold()
         for made in self._opening.pop(identity):
@@ -142,7 +150,9 @@ class Library:
             self._close(film)
 
 
-def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Identity, Opener]:
+def _open(
+    folder: Folder, wanted: Sequence[Candidate], grows: bool
+) -> tuple[FileSource, Identity, Opener]:
     """In a thread."""
     error = OSError(errno.ENOENT, "No such file")
     for names, opener, skip in wanted:
@@ -152,7 +162,10 @@ def _open(folder: Folder, wanted: Sequence[Candidate]) -> tuple[FileSource, Iden
             if why.errno not in NOT_THERE:
                 error = why
             continue
-        return source, source.identity, opener
+        identity = source.identity
+        if grows and identity.size >= SETTLED:
+            identity = identity._replace(size=0, changed=0)
+        return source, identity, opener
     raise error
 
 

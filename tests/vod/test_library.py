@@ -49,6 +49,37 @@ def test_a_file_that_was_replaced_is_another_one(cinema: Cinema, tmp_path: Path)
     assert (old.duration, new.duration) == (19_950, 2950)
 
 
+def test_a_file_that_grows_is_open_once_for_all(tmp_path: Path) -> None:
+    """Or each who looks back would cost an open file, and have it read for him alone."""
+    cinema = Cinema(tmp_path, ahead=3600.0)
+    path = tmp_path / "show.flv"
+    path.write_bytes(HEAD + META + AAC + AVC + gops(20))
+    folder, wanted = Folder(tmp_path), candidates("show", "", "")
+
+    def film() -> OpenFilm:
+        found: list[Any] = []
+        cinema.library.open(folder, wanted, grows=True).addBoth(found.append)
+        cinema.disk.pump()
+        assert isinstance(found[0], OpenFilm)
+        return found[0]
+
+    short = film()
+    assert short.duration == 0
+    filler = 1000  # of seconds, so that it is long enough
+    path.write_bytes(HEAD + META + AAC + AVC + gops(filler))
+    assert path.stat().st_size > library.SETTLED
+    long = film()
+    assert long is not short
+    with path.open("ab") as file:
+        file.write(gops(5, filler * 1000))
+    assert film() is long
+    assert cinema.film() is not long
+    point: list[Any] = []
+    long.find((filler + 4) * 1000).addCallback(point.append)
+    cinema.disk.pump()
+    assert point[0].time == (filler + 4) * 1000
+
+
 def test_what_nobody_holds_stays_open_for_a_while(cinema: Cinema) -> None:
     film = cinema.film()
     film.release()
