@@ -26,7 +26,6 @@ from rtmptwist.live.registry import Registry
 from rtmptwist.net.beat import Beat, Reader, reader_for
 from rtmptwist.net.deciding import decide
 from rtmptwist.net.line import Line
-from rtmptwist.net.listen import name_of
 from rtmptwist.net.tunnel import Tunnel
 from rtmptwist.net.uses import Uses
 from rtmptwist.net.verification import Verification
@@ -121,14 +120,14 @@ class ServerConnection(Line):
         """A client is there; the registry may know too many of it."""
         super().connectionMade()
         self.id = self.registry.new_id()
-        transport: Any = self.transport
-        self.peer = f"#{self.id} {name_of(transport.getPeer())}"
+        self.peer = f"#{self.id} {self.peer}"
         self.writer.drained = self.uses.resume
         try:
             self.registry.admit(self)
         except Refused:
             self.untold = True
             self.session.close()
+            transport: Any = self.transport
             transport.abortConnection()
 
     def heard(self, events: list[Event]) -> None:
@@ -279,8 +278,8 @@ class ServerConnection(Line):
     # ------------------------------------------------------------- its uses
 
     def settled(self) -> None:
-        """Publishing or playing has begun."""
-        super().settled()
+        """Publishing or playing has begun: the time for hurried acknowledgements is over."""
+        self._quick_ack = None
         self.mind_transport()
 
     def mind_transport(self) -> None:

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.net.ending import Ending
-from rtmptwist.net.listen import host_of, quick_ack
+from rtmptwist.net.listen import host_of, name_of, quick_ack
 from rtmptwist.net.liveness import Liveness
 from rtmptwist.net.tls import in_words
 from rtmptwist.net.trail import in_short, longer
@@ -66,6 +66,7 @@ class Line(Protocol):
         self.since = clock.seconds()
         self._liveness = Liveness(session, self.since, care.ping_interval, care.ping_timeout)
         self._quick_ack: Callable[[], None] | None = None
+        "While commands come one by one."
         self._ending: Ending | None = None
 
     # ---------------------------------------------------------------- Twisted
@@ -73,7 +74,8 @@ class Line(Protocol):
     def connectionMade(self) -> None:
         """A client is there."""
         transport: Any = self.transport
-        self.address = host_of(transport.getPeer())
+        peer = transport.getPeer()
+        self.address, self.peer = host_of(peer), name_of(peer)
         self.writer = writer_for(transport)
         self._quick_ack = quick_ack(transport)
 
@@ -133,10 +135,6 @@ class Line(Protocol):
         data = self.session.data_to_send()
         if data and not self.writer.write(data) and self.writer.waiting > self.care.waiting_size:
             self.abort(f"{self.writer.waiting} bytes wait for a peer that does not read")
-
-    def settled(self) -> None:
-        """The time for hurried acknowledgements is over."""
-        self._quick_ack = None
 
     @property
     def traffic(self) -> tuple[int, int]:
