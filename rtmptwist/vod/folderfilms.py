@@ -10,14 +10,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Folder
-from rtmptwist.disk.threads import TooSlow
 from rtmptwist.live.errors import Refused
 from rtmptwist.live.names import redacted
 from rtmptwist.live.playback import Film
 from rtmptwist.media.errors import MediaError
 from rtmptwist.media.pyav import NotInstalled
 from rtmptwist.vod.kinds import candidates
-from rtmptwist.vod.library import NOT_THERE, Library
+from rtmptwist.vod.library import NOT_THERE, Library, NoRoom
 from rtmptwist.wire.status import StatusCode
 
 
@@ -71,7 +70,7 @@ class FolderFilms:
                     why=error.strerror,
                 )
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
-        if isinstance(error, TooSlow):
+        if isinstance(error, NoRoom):
             words = f"{shown} cannot be played: {error}."
             raise Refused(StatusCode.PLAY_FAILED, words) from error
         failure.raiseException()

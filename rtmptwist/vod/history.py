@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rtmptwist.disk.folder import Folder
-from rtmptwist.disk.threads import TooSlow
 from rtmptwist.live.application import Application
 from rtmptwist.live.interfaces import Format, Writer
 from rtmptwist.live.names import redacted
@@ -21,7 +20,7 @@ from rtmptwist.media.errors import MediaError
 from rtmptwist.media.flv import FLV_START
 from rtmptwist.media.flvcontainer import FlvContainer
 from rtmptwist.vod.kinds import Candidate
-from rtmptwist.vod.library import Library
+from rtmptwist.vod.library import Library, NoRoom
 from rtmptwist.vod.playbacks import FilePlaybacks
 from rtmptwist.wire.message import Message, MessageType
 
@@ -89,7 +88,7 @@ class History:
         ]
         try:
             film = await self._library.open(Folder(chapter.folder), wanted, grows=True)
-        except (OSError, MediaError, TooSlow) as error:
+        except (OSError, MediaError, NoRoom) as error:
             self.log.warn(
                 "{path} cannot be looked back into: {error}",
                 path=redacted(str(chapter.folder.joinpath(*chapter.names))),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import math
+import resource
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rtmptwist.disk.folder import Folder
-from rtmptwist.disk.threads import Disk, Lane, TooSlow
+from rtmptwist.disk.threads import Disk, Lane
 from rtmptwist.live.playback import Film
 from rtmptwist.media.container import Opener
 from rtmptwist.vod.film import OpenFilm, Store
@@ -37,6 +39,10 @@ NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG}
 )
 "Nothing has the name, or something that is no file: a folder, a link, a pipe, a device."
+
+
+class NoRoom(Exception):
+    """More is wanted than can be, for now."""
 
 
 class Library:
@@ -75,7 +81,7 @@ class Library:
 
         Fails with:
             OSError, MediaError: it cannot be played.
-            TooSlow: too many wait for such a file already.
+            NoRoom: too many are open, or too many wait for such a file already.
         """
         film: Deferred[Film] = Deferred()
 
@@ -110,6 +116,9 @@ class Library:
             made: Deferred[OpenFilm] = Deferred()
             waiting.append(made)
             return await made
+        if self._full():
+            source.close()
+            raise NoRoom("too many files are played")
         self._opening[identity] = []
         try:
             container = await lane.call(partial(ClosingContainer, opener, source))
@@ -126,6 +135,17 @@ class Library:
             made.callback(film.hold())
         return film
 
+    def _full(self) -> bool:
+        """
+        Whether no more files can be open: they may take a quarter of those that the process can
+        have, of which connections and recordings need the others.
+        """
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = soft // 4 if soft != resource.RLIM_INFINITY else math.inf
+        while self._closing and len(self._films) + len(self._opening) >= most:
+            self._close_oldest()
+        return len(self._films) + len(self._opening) >= most
+
     def _unused(self, identity: Identity, film: OpenFilm) -> None:
         if self._closed:
             del self._films[identity]
@@ -133,9 +153,13 @@ class Library:
             return
         self._closing[film] = identity, self._clock.callLater(LINGER, self._close, film)
         if len(self._closing) > MOST_UNUSED:
-            oldest = next(iter(self._closing))
-            self._closing[oldest][1].cancel()
-            self._close(oldest)
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        """Of those that nobody holds."""
+        film, (_, timer) = next(iter(self._closing.items()))
+        timer.cancel()
+        self._close(film)
 
     def _close(self, film: OpenFilm) -> None:
         identity, _ = self._closing.pop(film)
@@ -172,7 +196,7 @@ def _open(
 def _check(lane: Lane) -> None:
     """A disk may hang for hours, and those who want to play from it try again and again."""
     if lane.ahead >= MOST_WAITING:
-        raise TooSlow(f"the disk is too slow: {lane.ahead} wait for it")
+        raise NoRoom(f"the disk is too slow: {lane.ahead} wait for it")
 
 
 def _unheard(_: Exception) -> None:

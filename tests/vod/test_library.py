@@ -141,6 +141,27 @@ def test_only_so_many_wait_for_a_file_that_hangs(
     assert film.holders == 1
 
 
+def test_files_that_are_played_leave_files_to_connections(
+    cinema: Cinema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection can play 64, and each may be another one."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (15, 15))
+    for name in "abcd":
+        (tmp_path / f"{name}.flv").write_bytes(FILE)
+    films = [cinema.film(name) for name in "abc"]
+    found: list[Any] = []
+    cinema.films.open("d", "", "").addErrback(lambda failure: found.append(failure.value))
+    cinema.disk.pump()
+    assert [each.status.code for each in found] == [StatusCode.PLAY_FAILED]
+    assert "too many files are played" in found[0].status.description
+    assert cinema.film("a") is films[0]
+    films[1].release()
+    assert cinema.film("d")
+    assert len(cinema.library._films) == 3
+    monkeypatch.setattr("resource.getrlimit", lambda _: (-1, -1))
+    assert cinema.film("b") is not films[1]
+
+
 def test_at_the_end_all_is_closed(cinema: Cinema) -> None:
     held, left = cinema.film(), cinema.film()
     left.release()
