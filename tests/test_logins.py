@@ -158,7 +158,7 @@ def test_loose_permissions_are_warned_of(tmp_path: Path, logs: Logs) -> None:
     (tmp_path / "passwd").chmod(0o644)
     house = House(tmp_path, FILE.replace("memory:alice:geheim", "file:passwd"))
     assert logs.lines("warn") == [
-        f"others may read {tmp_path}/passwd, which holds secrets (its mode is 0644): chmod 600"
+        f"others may read {tmp_path}/passwd, which holds secrets (its mode is 0644): chmod 640"
     ]
     del house
 

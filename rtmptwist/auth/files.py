@@ -159,7 +159,8 @@ def loose(path: Path) -> str:
         if mode & bits
     ]
     may = " and ".join(verbs) or "use"
-    return f"others may {may} {path}, which holds secrets (its mode is {mode:04o}): chmod 600"
+    secrets = f"{path}, which holds secrets (its mode is {mode:04o})"
+    return f"others may {may} {secrets}: chmod {mode & ~LOOSE:o}"
 
 
 def watching(
@@ -208,6 +209,8 @@ def rewrite(path: Path, change: Callable[[str], str], errors: str = "strict") ->
         BadFile: it cannot be read or written.
     """
     path = path.resolve()  # a link stays one
+    if not path.parent.is_dir():
+        raise BadFile(path, [(0, f"cannot be written: there is no folder {path.parent}")])
     try:
         with _alone_in(path.parent):
             old = read_text(path, errors) if path.exists() else ""
