@@ -95,6 +95,7 @@ def makeService(options: Options) -> IService:
     server.setServiceParent(parent)
     CleanExit(reactor, server.leave).setServiceParent(parent)
     Hangup(reactor, server.reloading.begin).setServiceParent(parent)
+    Rotation(reactor).setServiceParent(parent)
     return parent
 
 
@@ -151,3 +152,25 @@ class Hangup(Service):
     def _begin(self) -> None:
         self.log.info("SIGHUP: the configuration is read again")
         self._reload()
+
+
+class Rotation(Service):
+    """
+    Has SIGUSR1, after which a new log file is begun, end no server that has none.
+
+    Whoever sends it may not know that the log goes elsewhere, such as to the journal of systemd.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        """Twisted: the log is open by now."""
+        super().startService()
+        if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:  # which is death
+            signal.signal(signal.SIGUSR1, self._heard)
+
+    def _heard(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal handler
+        self._reactor.callFromThread(self.log.info, "SIGUSR1: there is no --logfile to begin anew")

@@ -108,6 +108,15 @@ def test_logrotate_may_take_the_log_away(started: Programs, form: str, how: str)
             json.loads(line)
 
 
+def test_a_server_without_a_log_file_is_told_to_begin_a_new_one(started: Programs) -> None:
+    site = serve_file(started, written(started.folder()))
+    site.run.process.send_signal(signal.SIGUSR1)
+    site.run.process.send_signal(signal.SIGUSR1)
+    greet(("127.0.0.1", site.ports["main"]))
+    assert site.run.stop() == 0
+    assert b"SIGUSR1: there is no --logfile to begin anew" in site.run.output()
+
+
 def test_systemd_may_open_the_port(started: Programs) -> None:
     """What `conf/rtmptwist.socket` says, by the program of systemd that shows what it does."""
     units = configparser.RawConfigParser(strict=False)
