@@ -131,8 +131,10 @@ class Upkeep(Service):
 
     def _look(self) -> Deferred[None]:
         plan = self._recorder.plan
-        looking = self._chores.call(partial(look, plan, self._now(), first=self._first), plan.place)
-        self._first = False
+        # one that comes with a reload may be the second one for what is being recorded
+        busy = any(each.meter.recordings for each in self._recorder.application.recorders)
+        first, self._first = self._first and not busy, False
+        looking = self._chores.call(partial(look, plan, self._now(), first=first), plan.place)
         return looking.addCallbacks(self._tell, self._sorry)
 
     def _tell(self, report: Report) -> None:

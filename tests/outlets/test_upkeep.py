@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from twisted.internet.task import Clock
 
 from rtmptwist.disk.chores import Chores
 from rtmptwist.outlets.flvfile import FlvFile
+from rtmptwist.outlets.recorder import Recorder
 from rtmptwist.outlets.upkeep import INTERVAL, MOST_LINES, Report, Upkeep, look
 from tests.support.live import feed, gop, headers
 from tests.support.logs import Logs
@@ -187,6 +189,27 @@ def test_it_looks_at_once_and_from_time_to_time(tmp_path: Path, logs: Logs) -> N
         f"removed 1 old recordings of 1000 bytes from {tmp_path}",
     ]
     janitor.stop()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_who_comes_with_a_reload_leaves_alone_what_is_being_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    """There are file systems without locks."""
+    monkeypatch.setattr(fcntl, "flock", raising(OSError(errno.ENOLCK, "No locks")))
+    studio = Studio(tmp_path)
+    feed(studio.publish(), *headers(), *gop(0))
+    studio.pass_time(2)
+    if not recorded:
+        studio.application.recorders.clear()
+    other = Recorder(
+        studio.application, studio.recorder.plan, studio.disk, studio.clock, studio.now
+    )
+    upkeep = Upkeep(other, Chores(studio.disk, studio.clock), studio.clock, lambda: NOW)
+    upkeep.startService()
+    studio.write()
+    assert studio.files == ["show.flv.part" if recorded else "show.flv"]
+    upkeep.stopService()
 
 
 def test_it_tells_what_was_completed(tmp_path: Path, logs: Logs) -> None:
