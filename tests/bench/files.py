@@ -7,7 +7,8 @@ The server has one core (Linux), this program another. CPU is the server's own b
 account, for each GB that viewers received, once they have what they keep.
 
 Then the first picture of films of two hours, alone with `--pictures`: of servers that have just
-started, of files that nobody has open (each is told from what it was by its date), and that are.
+started, of files that nobody has open (dated anew, while they stay open as what they were: the
+memory of those is not there to be used again), and of files that are open.
 """
 
 from __future__ import annotations
