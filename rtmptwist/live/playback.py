@@ -77,6 +77,13 @@ class Playback(Protocol):
         """Up to where it was sent."""
 
     @property
+    def missing(self) -> int:
+        """
+        Milliseconds that were to come after that, as the file tells: once all has been sent that is
+        there, it is cut or broken if they are many.
+        """
+
+    @property
     def meter(self) -> SubscriberMeter:
         """What it got so far."""
 

@@ -7,7 +7,7 @@ the file before has ended.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rtmptwist.live.formats import RtmpFormat
 from rtmptwist.live.meters import SubscriberMeter
@@ -18,6 +18,13 @@ from rtmptwist.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from rtmptwist.net.connection import ServerConnection
+
+
+MISSING: Final = 5000
+"Milliseconds that may be missing at the end of a file without a word: its last picture,"
+
+SHARE_MISSING: Final = 0.1
+"or that much of what was played."
 
 
 class Replaying(Watching):
@@ -118,12 +125,25 @@ class Replaying(Watching):
         """It can be sought elsewhere still."""
         self._idle = True
         connection, playback = self.connection, self.playback
-        words = "All was played."
+        words = self._words_of_end(playback)
         more = {"duration": playback.position / 1000, "bytes": float(playback.meter.bytes)}
         complete = Status(StatusCode.PLAY_COMPLETE, words, {"details": self.name, **more})
         connection.session.play_status(self._stream_id, complete)
         connection.session.end_play(self._stream_id, Status(StatusCode.PLAY_STOP, words))
         connection.send()
+
+    def _words_of_end(self, playback: Playback) -> str:
+        """Whether that was all: files are cut, or broken amid."""
+        at, missing = playback.position, playback.missing
+        if missing <= max(MISSING, at * SHARE_MISSING):
+            return "All was played."
+        words = (
+            f"the file is cut or broken after {at / 1000:.1f} s of {(at + missing) / 1000:.1f} s"
+        )
+        self.connection.log.warn(
+            "{peer} plays {path}: {words}", peer=self.connection.peer, path=self.shown, words=words
+        )
+        return f"All that is there was played: {words}."
 
     def _detach(self) -> None:
         self.playback.close()

@@ -61,12 +61,14 @@ class FolderFilms:
             words = f"{shown} cannot be played: {error}."
             if isinstance(error, NotInstalled):
                 self.log.warn("{folder}: {words}", folder=self._folder.root, words=words)
-            raise Refused(StatusCode.PLAY_FILE_STRUCTURE_INVALID, words) from error
+            # librtmp waits on after what Adobe has for this, FileStructureInvalid
+            raise Refused(StatusCode.PLAY_FAILED, words) from error
         if isinstance(error, OSError):
             if error.errno not in NOT_THERE:
                 self.log.warn(
-                    "{folder}: a file cannot be opened: {why}",
+                    "{folder}: {name} cannot be opened: {why}",
                     folder=self._folder.root,
+                    name=shown,
                     why=error.strerror,
                 )
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error

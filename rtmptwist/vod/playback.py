@@ -209,6 +209,14 @@ class FilePlayback:
         return self._at
 
     @property
+    def missing(self) -> int:
+        """As `Playback`."""
+        end = self._film.duration
+        if self._until is not None:
+            end = min(end, self._until)
+        return 0 if self._picture else max(0, end - self._at)
+
+    @property
     def meter(self) -> SubscriberMeter:
         """As `Playback`."""
         first = None if self._first is None else self._first - self._began

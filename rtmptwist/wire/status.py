@@ -48,7 +48,6 @@ class StatusCode(StrEnum):
     PLAY_UNPUBLISH_NOTIFY = "NetStream.Play.UnpublishNotify"
     PLAY_STREAM_NOT_FOUND = "NetStream.Play.StreamNotFound"
     PLAY_FAILED = "NetStream.Play.Failed"
-    PLAY_FILE_STRUCTURE_INVALID = "NetStream.Play.FileStructureInvalid"
     PLAY_INSUFFICIENT_BW = "NetStream.Play.InsufficientBW"
     SEEK_NOTIFY = "NetStream.Seek.Notify"
     SEEK_FAILED = "NetStream.Seek.Failed"
@@ -79,7 +78,6 @@ _ERRORS: Final = frozenset(
         StatusCode.PUBLISH_DENIED,
         StatusCode.PLAY_STREAM_NOT_FOUND,
         StatusCode.PLAY_FAILED,
-        StatusCode.PLAY_FILE_STRUCTURE_INVALID,
         StatusCode.SEEK_FAILED,
     }
 )

@@ -187,13 +187,31 @@ async def test_what_cannot_be_played(folder: Path, logs: Logs) -> None:
     async with serving(vod(folder)) as host:
         for name in ("bad", "empty"):
             refusal = await refused(watch(host, name))
-            assert refusal.code.endswith("Play.FileStructureInvalid")
+            assert refusal.code.endswith("Play.Failed")
         for name in ("link", "folder"):
             refusal = await refused(watch(host, name, 0.0))
             assert refusal.code.endswith("Play.StreamNotFound")
             assert refusal.description == f"There is no {name}."
         assert host.application().film_viewers == 0
     assert logs.about("bad cannot be played: b'RIFF'")
+
+
+@reactor_test
+async def test_a_file_that_is_broken_amid(folder: Path, logs: Logs) -> None:
+    """What is there is played, and both its viewer and the operator hear of the rest."""
+    garbage = HEAD + META + AVC + gops(10) + bytes(1000) + gops(10, 10_000)
+    (folder / "broken.flv").write_bytes(garbage)
+    words = "the file is cut or broken after 9.9 s of 19.9 s"
+    async with serving(vod(folder)) as host:
+        viewer = await watch(host, "broken")
+        info = await viewer.until_told("Play.Stop")
+        assert info["description"] == f"All that is there was played: {words}."
+        assert viewer.times[-1] == 9950
+        viewer = await watch(host, "show")
+        info = await viewer.until_told("Play.Stop")
+        assert info["description"] == "All was played."
+    (line,) = [line for line in logs.lines("warn") if "cut or broken" in line]
+    assert line.endswith(f"plays live/broken: {words}")
 
 
 @reactor_test

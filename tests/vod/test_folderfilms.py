@@ -39,7 +39,7 @@ def test_what_cannot_be_played_is_told_to_all_who_asked(cinema: Cinema, tmp_path
     for _ in range(2):
         cinema.films.open("bad", "", "").addErrback(lambda failure: errors.append(failure.value))
     cinema.disk.pump()
-    assert [error.status.code for error in errors] == [StatusCode.PLAY_FILE_STRUCTURE_INVALID] * 2
+    assert [error.status.code for error in errors] == [StatusCode.PLAY_FAILED] * 2
     assert "bad cannot be played: b'noth'" in errors[0].status.description
     assert refusal(cinema, "bad").status.level == "error"
 
@@ -61,7 +61,7 @@ def test_what_may_not_be_read_is_told_to_operators(
 
     monkeypatch.setattr(cinema.films._folder, "open", forbidden)
     assert refusal(cinema, "show").status.description == "There is no show."
-    assert logs.about("a file cannot be opened: Permission denied")
+    assert logs.about(": show cannot be opened: Permission denied")
 
 
 def test_a_folder_that_is_not_there_yet_is_told_to_operators(
