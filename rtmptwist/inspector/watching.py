@@ -92,6 +92,7 @@ class Remote:
             raise InspectError(f"{self._base}: {_detail(error)}") from error
         except (OSError, ValueError) as error:
             why = getattr(error, "reason", None) or error
+            why = getattr(why, "strerror", None) or why
             raise InspectError(f"{self._base}: {why}") from error
 
 

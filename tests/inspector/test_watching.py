@@ -211,7 +211,7 @@ def test_a_server_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[s
             with pytest.raises(InspectError, match=told):
                 Remote(url).get(path)
     assert main(["inspect", url, "7"]) == 1
-    assert "Connection refused" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("/api/v1/: Connection refused\n")
     assert main(["inspect", url]) == 1
     assert "the number of one connection is expected" in capsys.readouterr().err
     assert main(["inspect", url, "7", "--token-file", "/nowhere/at/all"]) == 1
