@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from rtmptwist.config.schema import App
 from rtmptwist.live.playback import Excerpt, Past
 from rtmptwist.live.stream import LiveStream
+from rtmptwist.media import flvheaders
 from rtmptwist.net.playing import Playing
 from rtmptwist.outlets.recorder import Recorder
 from rtmptwist.wire.message import Message, MessageType
@@ -393,3 +394,28 @@ async def test_after_fifty_days_on_air(tmp_path: Path) -> None:
         await viewer.stream.pause(False, 500)
         await viewer.until(lambda: viewer.media)
         assert viewer.times[0] == 520
+
+
+@reactor_test
+async def test_pictures_that_became_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorder tells where, in a file that it has yet to complete, and that it went on with."""
+    monkeypatch.setattr(flvheaders, "MOST_BACK", 0)
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await on_air(host, 4)
+        await publisher.leave()
+        await eventually((tmp_path / "show.flv").exists)
+        publisher = await host.guest()
+        publisher.name = "show"
+        await publisher.stream.publish("show", "append")
+        await publisher.feed(avc_header("first"), aac_header(), *film(0, 3))
+        await publisher.feed(avc_header("second", 3000), *film(3, 16))
+        await written(host, 15.9)
+        viewer = await viewer_of(host)
+        for position, header in ((9000, "second"), (2000, "first")):
+            await viewer.settle()
+            viewer.messages.clear()
+            await viewer.stream.seek(position)
+            await viewer.until(lambda: viewer.times[-1:] == [15_960])
+            at = viewer.times.index(position)
+            heads = {message.payload for message in viewer.media[at : at + 2]}
+            assert heads == {avc_header(header).payload, aac_header().payload}
