@@ -40,7 +40,7 @@ _KEYS: Final = frozenset(bytes((first,)) for first in range(256) if first & 0x70
 
 
 _SHORT: Final = 64
-"Bytes of sound that may be a header: nearly all frames have more."
+"Bytes of sound that may be a header: FLAC's has 47, and nearly all frames have more."
 
 
 class Take(StrEnum):
