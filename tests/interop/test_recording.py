@@ -17,7 +17,8 @@ import pytest
 from rtmptwist.amf import amf0
 from rtmptwist.disk.folder import Folder
 from rtmptwist.media.flv import FlvReader
-from rtmptwist.outlets.flvfile import FlvFile
+from rtmptwist.media.flvhead import Head
+from rtmptwist.outlets.flvfile import CREATOR, FlvFile
 from rtmptwist.wire.message import Message
 from tests.interop.test_relay import ALL, BEYOND_FFMPEG
 from tests.support.guests import eventually, visiting
@@ -45,6 +46,9 @@ from tests.support.watchers import FFMPEG9, by_stream, watch
 pytestmark = pytest.mark.interop
 
 SAMPLE = SAMPLES / "h264-b-aac.flv"
+
+STARTED = Head({}, CREATOR).size + 2000
+"Bytes of a recording in which there is something behind its head."
 
 CONTAINERS = sorted(
     path.name for path in SAMPLES.iterdir() if path.suffix in {".mp4", ".m4a", ".mp3", ".aac"}
@@ -260,7 +264,7 @@ def kill_and_start(folder: Path, sample: Path, chance: random.Random, times: int
             name = f"show{number}"
             sending = publishing(started, sample, own.site.url(f"live/{name}"), 2.0)
             part = folder / f"{name}.flv.part"
-            wait_for(part, 66_000)  # of which 65,000 are its head
+            wait_for(part, STARTED)
             time.sleep(chance.uniform(0, 1.2))
             own.site.run.process.kill()
             own.site.run.process.wait(PATIENCE)
@@ -296,7 +300,7 @@ def test_a_server_killed_at_twenty_moments_leaves_files_that_play_and_completes_
 
 def test_a_server_that_is_stopped_completes_its_files(own: Recorded) -> None:
     sending = own.going_on("show")
-    wait_for(own.folder / "show.flv.part", 66_000)
+    wait_for(own.folder / "show.flv.part", STARTED)
     assert own.site.run.stop(PATIENCE) == 0
     sending.kill()
     assert [path.name for path in own.folder.iterdir()] == ["show.flv"]
@@ -339,7 +343,7 @@ def test_no_permission_ends_the_recording_and_not_the_stream(started: Programs) 
 
 def test_a_folder_that_is_removed_is_made_again_for_the_next_stream(own: Recorded) -> None:
     sending = own.going_on("show")
-    wait_for(own.folder / "show.flv.part", 66_000)
+    wait_for(own.folder / "show.flv.part", STARTED)
     shutil.rmtree(own.folder)
     assert sending.wait() == 0
     own.site.wait_for("live/show is not recorded any more: The file was removed")
