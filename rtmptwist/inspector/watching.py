@@ -26,6 +26,8 @@ _PATIENCE: Final = 30.0
 _ANSWER: Final = 16 << 20
 "Bytes of an answer: 500 lines have less than 1 MB."
 
+_DOES: Final = {"publish": "publishes", "play": "plays"}
+
 _SIDES: Final = {"received": "client", "sent": "server", "here": "      "}
 
 
@@ -89,11 +91,12 @@ class Remote:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise Gone from error
-            raise InspectError(f"{self._base}: {_detail(error)}") from error
+            words = _detail(error)
+            if error.code == 401 and "Authorization" not in self._headers:
+                words += " Show a token with --token-file FILE."
+            raise InspectError(f"{self._base}: {words}") from error
         except (OSError, ValueError) as error:
-            why = getattr(error, "reason", None) or error
-            why = getattr(why, "strerror", None) or why
-            raise InspectError(f"{self._base}: {why}") from error
+            raise InspectError(f"{self._base}: {_why(error)}") from error
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
@@ -102,6 +105,14 @@ def _detail(error: urllib.error.HTTPError) -> str:
         return f"{error.code}: {json.loads(error.read(_ANSWER))['detail']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{error.code} {error.reason}"
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Why no server answered, or not as one does."""
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"{reason.verify_message}: say with --ca-file FILE whom to trust"
+    return getattr(reason, "strerror", None) or str(reason)
 
 
 class Writer:
@@ -119,7 +130,7 @@ class Writer:
         if self._as_json:
             self._out.write(json.dumps({"kind": "connection", **view}, ensure_ascii=False) + "\n")
             return
-        uses = ", ".join(f"{use['action']}s {use['name']}" for use in view["uses"])
+        uses = ", ".join(f"{_DOES[use['action']]} {use['name']}" for use in view["uses"])
         said = (
             view["peer"],
             view["variant"],

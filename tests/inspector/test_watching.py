@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pytest
 from rtmptwist.cli import main
 from rtmptwist.inspector.errors import InspectError
 from rtmptwist.inspector.watching import Gone, Remote, Writer, watch
+from tests.support.tls import ca_file, issue, put
 
 VIEW: dict[str, Any] = {
     "peer": "#7 192.0.2.1:5000",
@@ -83,6 +85,12 @@ def test_the_trail_is_followed_until_the_end() -> None:
     ]
     assert last.endswith("the connection has ended; the server's log says why")
     assert script.asked == ["connections/7"] * 4
+
+
+def test_what_is_done_is_said_in_words() -> None:
+    uses = [{"action": "publish", "name": "live/a"}, {"action": "play", "name": "live/b"}]
+    script = Script({**VIEW, "uses": uses})
+    assert ", publishes live/a, plays live/b, 100" in followed(script, once=True)
 
 
 def test_once() -> None:
@@ -163,6 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             "/api/v1/token": (200, json.dumps(self.headers["Authorization"])),
             "/api/v1/none": (404, "{}"),
             "/api/v1/no": (403, json.dumps({"detail": "Not you."})),
+            "/api/v1/who": (401, json.dumps({"detail": "Who?"})),
             "/api/v1/other": (500, "<html>"),
             "/api/v1/list": (500, "[]"),
             "/api/v1/bad": (200, "<html>"),
@@ -181,12 +190,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(certificate: Path | None = None) -> Iterator[str]:
     found = HTTPServer(("127.0.0.1", 0), Handler)
+    beginning = "http://127.0.0.1"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        found.socket = context.wrap_socket(found.socket, server_side=True)
+        beginning = "https://localhost"
     thread = threading.Thread(target=found.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{found.server_port}"
+        yield f"{beginning}:{found.server_port}"
     finally:
         found.shutdown()
         thread.join()
@@ -202,7 +217,8 @@ def test_a_server_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[s
         with pytest.raises(Gone):
             Remote(url).get("none")
         for path, told in (
-            ("no", "403: Not you."),
+            ("no", r"403: Not you\.$"),
+            ("who", r"401: Who\? Show a token with --token-file FILE\.$"),
             ("other", "500 Internal Server Error"),
             ("list", "500 Internal Server Error"),
             ("bad", "Expecting value"),
@@ -216,6 +232,14 @@ def test_a_server_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "the number of one connection is expected" in capsys.readouterr().err
     assert main(["inspect", url, "7", "--token-file", "/nowhere/at/all"]) == 1
     assert "rtmptwist: /nowhere/at/all: No such file" in capsys.readouterr().err
+
+
+def test_a_server_whose_certificate_is_not_trusted(tmp_path: Path) -> None:
+    certificate = put(tmp_path, "server", issue("localhost"))
+    with server(certificate) as url:
+        with pytest.raises(InspectError, match=r": say with --ca-file FILE whom to trust$"):
+            Remote(url).get("token")
+        assert Remote(url, ca_file=ca_file(tmp_path)).get("token") is None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
