@@ -70,8 +70,11 @@ class FlvHeaders:
             return
         changes = self._changes
         number = bisect_right(changes, position, key=_position_of)
-        known = number and changes[number - 1].position == position
-        if not known and len(changes) < MOST_HEADERS:
+        earlier = (change.tag for change in reversed(changes[:number]) if change.slot == found.slot)
+        before = next(earlier, self._opening.get(found.slot))
+        if before is not None and before.payload == tag.payload:
+            return  # some encoders say it again with every key frame
+        if len(changes) < MOST_HEADERS:
             changes.insert(number, _Change(position, found.slot, tag))
 
     def look_at(self, spot: Spot) -> None:

@@ -257,6 +257,16 @@ def test_where_a_file_begins_may_be_known() -> None:
     assert played(film, film.seek(0))[1].timestamp == 1000
 
 
+def test_headers_that_are_said_again_are_no_changes() -> None:
+    again = b"".join(AVC + AAC + gops(1, second * 1000) for second in range(300))
+    film = container(HEAD + again + AVC2 + gops(10, 300_000))
+    played(film, film.seek(0))
+    (change,) = film._headers._changes
+    assert change.tag.payload == AVC2[11:-4]
+    assert [tag.payload for tag in film.seek(305_000).headers] == [AVC2[11:-4], AAC[11:-4]]
+    assert [tag.payload for tag in film.seek(290_000).headers] == [AVC[11:-4], AAC[11:-4]]
+
+
 def test_sound_alone_is_sought_to_the_nearest_tag() -> None:
     film = container(HEAD + AAC + b"".join(sound(time) for time in range(0, 60_000, 21)))
     assert film.seek(30_000).time == 30_000 // 21 * 21
