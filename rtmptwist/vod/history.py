@@ -82,12 +82,13 @@ class History:
 
     async def open(self, chapters: Sequence[Chapter], chapter: Chapter) -> Excerpt | None:
         """A chapter, to be played; None: it cannot be, which the log knows."""
-        opener = partial(FlvContainer, origin=chapter.origin, headers=_headers(chapter))
+        headers = _headers(chapter)
+        opener = partial(FlvContainer, origin=chapter.origin, headers=headers)
         wanted = [
             Candidate(names, opener, chapter.skip) for names in (chapter.unfinished, chapter.names)
         ]
         try:
-            film = await self._library.open(Folder(chapter.folder), wanted, grows=True)
+            film = await self._library.open(Folder(chapter.folder), wanted, grows=len(headers))
         except (OSError, MediaError, NoRoom) as error:
             self.log.warn(
                 "{path} cannot be looked back into: {error}",

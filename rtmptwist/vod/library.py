@@ -71,13 +71,14 @@ class Library:
         return self._disk.lane(_unheard, root).call(partial(prepare, root))
 
     def open(
-        self, folder: Folder, wanted: Sequence[Candidate], *, grows: bool = False
+        self, folder: Folder, wanted: Sequence[Candidate], *, grows: int | None = None
     ) -> Deferred[Film]:
         """
         Open the first of these files that is there; who gets it releases it.
 
         `grows`: we write to its end meanwhile, and do nothing else with it. Then it is one file,
-        however long it was when somebody came, and nobody knows how long it is.
+        however long it was when somebody came, as long as this number of what its opener is told
+        stays the same; and nobody knows how long it is.
 
         Fails with:
             OSError, MediaError: it cannot be played.
@@ -99,7 +100,9 @@ class Library:
         finding.addCallbacks(deliver, fail)
         return film
 
-    async def _find(self, folder: Folder, wanted: Sequence[Candidate], grows: bool) -> OpenFilm:
+    async def _find(
+        self, folder: Folder, wanted: Sequence[Candidate], grows: int | None
+    ) -> OpenFilm:
         lane = self._disk.lane(_unheard, folder.root)
         _check(lane)
         source, identity, opener = await lane.call(partial(_open, folder, wanted, grows))
@@ -128,7 +131,7 @@ class Library:
                 made.errback(failure)
             raise
         unused = partial(self._unused, identity)
-        film = OpenFilm(container, lane, self.store, self._clock, unused, grows=grows)
+        film = OpenFilm(container, lane, self.store, self._clock, unused, grows=grows is not None)
         self._films[identity] = film
         film.hold()
         for made in self._opening.pop(identity):
@@ -175,7 +178,7 @@ class Library:
 
 
 def _open(
-    folder: Folder, wanted: Sequence[Candidate], grows: bool
+    folder: Folder, wanted: Sequence[Candidate], grows: int | None
 ) -> tuple[FileSource, Identity, Opener]:
     """In a thread."""
     error = OSError(errno.ENOENT, "No such file")
@@ -187,8 +190,8 @@ def _open(
                 error = why
             continue
         identity = source.identity
-        if grows and identity.size >= SETTLED:
-            identity = identity._replace(size=0, changed=0)
+        if grows is not None and identity.size >= SETTLED:
+            identity = identity._replace(size=0, changed=grows)
         return source, identity, opener
     raise error
 

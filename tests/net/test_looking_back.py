@@ -17,6 +17,7 @@ from rtmptwist.live.stream import LiveStream
 from rtmptwist.media import flvheaders
 from rtmptwist.net.playing import Playing
 from rtmptwist.outlets.recorder import Recorder
+from rtmptwist.vod import library
 from rtmptwist.wire.message import Message, MessageType
 from tests.support.guests import PATIENCE, Guest, Host, eventually, live, serving
 from tests.support.live import aac_header, audio, avc_header, gop, headers
@@ -419,3 +420,29 @@ async def test_pictures_that_became_others(tmp_path: Path, monkeypatch: pytest.M
             at = viewer.times.index(position)
             heads = {message.payload for message in viewer.media[at : at + 2]}
             assert heads == {avc_header(header).payload, aac_header().payload}
+
+
+@reactor_test
+async def test_pictures_that_become_others_while_somebody_looks_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who look back share one open file, but for what was not known when it was opened."""
+    monkeypatch.setattr(flvheaders, "MOST_BACK", 0)
+    monkeypatch.setattr(library, "SETTLED", 0)
+    async with serving(recorded(tmp_path)) as host:
+        publisher = await host.publish()
+        await publisher.feed(avc_header("first"), aac_header(), *film(0, 12))
+        await written(host, 11.9)
+        early = await viewer_of(host, 500)
+        await early.stream.seek(1000)
+        await early.until(lambda: min(early.times[-3:]) < 3000)
+        await publisher.feed(avc_header("second", 12_000), *film(12, 30))
+        await written(host, 29.9)
+        late = await viewer_of(host)
+        await late.settle()
+        late.messages.clear()
+        await late.stream.seek(20_000)
+        await late.until(lambda: late.times[-1:] == [29_960])
+        at = late.times.index(20_000)
+        heads = {message.payload for message in late.media[at : at + 2]}
+        assert heads == {avc_header("second").payload, aac_header().payload}

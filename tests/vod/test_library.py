@@ -56,9 +56,9 @@ def test_a_file_that_grows_is_open_once_for_all(tmp_path: Path) -> None:
     path.write_bytes(HEAD + META + AAC + AVC + gops(20))
     folder, wanted = Folder(tmp_path), candidates("show", "", "")
 
-    def film() -> OpenFilm:
+    def film(grows: int = 1) -> OpenFilm:
         found: list[Any] = []
-        cinema.library.open(folder, wanted, grows=True).addBoth(found.append)
+        cinema.library.open(folder, wanted, grows=grows).addBoth(found.append)
         cinema.disk.pump()
         assert isinstance(found[0], OpenFilm)
         return found[0]
@@ -73,6 +73,7 @@ def test_a_file_that_grows_is_open_once_for_all(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(gops(5, filler * 1000))
     assert film() is long
+    assert film(2) is not long  # its opener was told more
     assert cinema.film() is not long
     point: list[Any] = []
     long.find((filler + 4) * 1000).addCallback(point.append)
