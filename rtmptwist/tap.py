@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.logger import ILogObserver, Logger
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.python import usage
+from zope.interface import provider
 
 from rtmptwist.config.load import ConfigError, load
 from rtmptwist.config.schema import Config
@@ -58,10 +66,20 @@ class Options(usage.Options):
     def _check_files(self) -> None:
         from rtmptwist.plan import SiteError, check  # which brings a reactor, too early for twistd
 
+        globalLogPublisher.addObserver(_warn)
         try:
             check(self.config)
         except SiteError as error:
             raise usage.UsageError(f"the configuration cannot be used:\n{error}") from error
+        finally:
+            globalLogPublisher.removeObserver(_warn)
+
+
+@provider(ILogObserver)
+def _warn(event: LogEvent) -> None:
+    """A server would start all the same, and only say this in its log."""
+    if event.get("log_level") == LogLevel.warn:
+        sys.stderr.write(f"warning: {formatEvent(event)}\n")
 
 
 class Top(MultiService):

@@ -67,6 +67,18 @@ def test_check_prints_ok_and_starts_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_tells_what_the_log_would_warn_of(tmp_path: Path) -> None:
+    keys = tmp_path / "live.keys"
+    keys.write_text("# none yet\n")
+    keys.chmod(0o644)
+    listener, app = "[listener main]\nendpoint = tcp:0\n", "[app live]\npublish = keys\n"
+    (tmp_path / "site.ini").write_text(f"{listener}{app}keys = live.keys\n")
+    done = twistd(tmp_path, "rtmp", "--check", "--config", "site.ini")
+    assert (done.returncode, done.stdout) == (0, "site.ini: ok\n")
+    loose = f"others may read {keys}, which holds secrets (its mode is 0644): chmod 640"
+    assert done.stderr == f"warning: {loose}\n"
+
+
 @pytest.mark.parametrize("arguments", [["--check"], []], ids=["check", "start"])
 def test_a_wrong_file_ends_with_status_1_and_no_traceback(
     wrong: Path, arguments: list[str]
