@@ -272,7 +272,7 @@ class _File:
 
 def _check(codec: str) -> None:
     if codec not in HELD:
-        shown = codec if codec.isalnum() else ascii(codec)  # logs and publishers read it
+        shown = codec if codec.isprintable() else ascii(codec)  # logs and publishers read it
         raise Unfit(
             f"MP4 cannot hold {shown} (expected one of {', '.join(sorted(HELD))}):"
             " record such streams to .flv"
