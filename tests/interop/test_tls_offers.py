@@ -241,8 +241,8 @@ def test_a_server_with_unusable_certificates_does_not_start(
     run = start_server(started, config)
     assert run.wait() == 1
     words = run.words()
-    assert re.search(rf"\[listener one\] {late}: expired on \d{{4}}-", words)
-    assert f"[listener two] {mixed}: the key belongs to none of the certificates in" in words
+    assert re.search(rf":4: \[listener one\] certificate: {late}: expired on \d{{4}}-", words)
+    assert f":8: [listener two] certificate: {mixed}: the key belongs to none of the" in words
     assert "Traceback" not in words
 
 
