@@ -38,6 +38,9 @@ Milliseconds of one file: the timestamps of FLV are signed and end after 24.8 da
 frame, with which another file begins, may take its time.
 """
 
+PATIENCE: Final = 30
+"Rounds in which a file must be opened: a disk that sleeps takes 10 seconds to wake."
+
 RETRY: Final = 60.0
 "Seconds after which a recording that failed begins another file, if they are cut by size alone."
 
@@ -131,6 +134,8 @@ class Recording:
         "Somebody was told so."
         self._rest = 0.0
         "Rounds before it tries again."
+        self._opening = 0
+        "Rounds since a file was to be opened."
         self._scene: _Scene | None = None
         "When it ended here."
         self._join(fresh=fresh)
@@ -139,6 +144,11 @@ class Recording:
 
     def round(self) -> None:
         """Once a second."""
+        if self.state is State.OPENING:
+            self._opening += 1
+            if self._opening >= PATIENCE:
+                self._give_up(f"no file was opened in {PATIENCE} seconds")
+                return
         if self.state is not State.FAILED:
             self.take()
         elif self._rest > 0:
@@ -291,6 +301,7 @@ class Recording:
             video=MessageType.VIDEO in kinds and plan.take is not Take.AUDIO,
         )
         self.state = State.OPENING
+        self._opening = 0
         self._lane.put(opening, partial(self._on_opened, file))
 
     def _on_opened(self, file: RecordFile, opened: Opened) -> None:
@@ -312,9 +323,12 @@ class Recording:
 
     def _check_held(self) -> None:
         if self._held > MOST_HELD:
-            words = f"the disk is too slow: {self._held} bytes waited for a new file"
-            self._lane.clear()
-            self._on_failure(TooSlow(words))
+            self._give_up(f"{self._held} bytes waited for a new file")
+
+    def _give_up(self, why: str) -> None:
+        """Before a file is open."""
+        self._lane.clear()
+        self._on_failure(TooSlow(f"the disk is too slow: {why}"))
 
     def _start_tape(self) -> Tape:
         """

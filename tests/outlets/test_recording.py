@@ -629,6 +629,20 @@ def test_a_disk_that_hangs_when_a_file_is_opened(
     assert studio.files == []
 
 
+def test_a_disk_that_hangs_when_a_file_of_little_is_opened(studio: Studio, logs: Logs) -> None:
+    """What waits there would take an hour to be too much."""
+    inlet = studio.publish()
+    feed(inlet, *headers(), *gop(0))
+    for _ in range(recording.PATIENCE):
+        studio.hang(1)
+        assert studio.recording.meter.state != "failed"
+    studio.hang(1)
+    assert studio.recording.meter.state == "failed"
+    assert studio.turns == ["end : the disk is too slow: no file was opened in 30 seconds"]
+    studio.write()
+    assert studio.files == []
+
+
 def test_what_waits_for_files_to_be_opened_is_bounded_for_all_together(
     tmp_path: Path, logs: Logs
 ) -> None:
