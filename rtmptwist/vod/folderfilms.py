@@ -57,7 +57,7 @@ class FolderFilms:
 
     def _refuse(self, failure: Failure, name: str) -> Film:
         error, shown = failure.value, redacted(name)
-        if isinstance(error, MediaError):
+        if isinstance(error, MediaError | NoRoom):
             words = f"{shown} cannot be played: {error}."
             if isinstance(error, NotInstalled):
                 self.log.warn("{folder}: {words}", folder=self._folder.root, words=words)
@@ -72,8 +72,5 @@ class FolderFilms:
                     why=error.strerror,
                 )
             raise Refused(StatusCode.PLAY_STREAM_NOT_FOUND, f"There is no {shown}.") from error
-        if isinstance(error, NoRoom):
-            words = f"{shown} cannot be played: {error}."
-            raise Refused(StatusCode.PLAY_FAILED, words) from error
         failure.raiseException()
         raise AssertionError

@@ -5,11 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-import pytest
-
 from rtmptwist.config.access import ANYONE, LOOPBACK, NOBODY, PROOFS, Access, Networks, Who
 from rtmptwist.config.convert import Converter
-from tests.config.converters import assert_read, complaint
+from tests.config.converters import table
 
 INSIDE = IPv4Network("10.0.0.0/8")
 WHO = f"anyone, nobody, {', '.join(PROOFS)}, or networks such as 10.0.0.0/8 and 2001:db8::/32"
@@ -38,13 +36,6 @@ BAD: list[tuple[Converter[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "text", "value"), GOOD, ids=[case[1] for case in GOOD])
-def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: object) -> None:
-    assert_read(converter, text, value)
-
-
-@pytest.mark.parametrize(("converter", "text", "error"), BAD, ids=[case[1] for case in BAD])
-def test_an_error_says_what_was_found_and_what_is_allowed(
-    converter: Converter[Any], text: str, error: str
-) -> None:
-    assert complaint(converter, text) == error
+test_what_is_read_and_shown, test_an_error_says_what_was_found_and_what_is_allowed = table(
+    GOOD, BAD
+)

@@ -9,7 +9,7 @@ import pytest
 
 from rtmptwist.config.addresses import HostNames, HttpUrl, RtmpUrl, ServerEndpoint
 from rtmptwist.config.convert import BadValue, Converter
-from tests.config.converters import assert_read, complaint
+from tests.config.converters import table
 
 RTMP_URL = "an URL such as rtmp://b.example.org/{app}"
 URL = "an URL such as https://example.org/hook, in ASCII"
@@ -52,16 +52,9 @@ BAD: list[tuple[Converter[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "text", "value"), GOOD, ids=[case[1] for case in GOOD])
-def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: object) -> None:
-    assert_read(converter, text, value)
-
-
-@pytest.mark.parametrize(("converter", "text", "error"), BAD, ids=[case[1] for case in BAD])
-def test_an_error_says_what_was_found_and_what_is_allowed(
-    converter: Converter[Any], text: str, error: str
-) -> None:
-    assert complaint(converter, text) == error
+test_what_is_read_and_shown, test_an_error_says_what_was_found_and_what_is_allowed = table(
+    GOOD, BAD
+)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from rtmptwist.config.convert import Converter
 from rtmptwist.config.logins import Login, LoginKind, OperatorLogin
-from tests.config.converters import assert_read, complaint
+from tests.config.converters import table
 
 HTTP = "http:URL, as in http:https://example.org/login"
 KINDS = "file:FILE, token:FILE, http:URL, certificate, or memory or unix"
@@ -48,13 +46,6 @@ BAD: list[tuple[Converter[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "text", "value"), GOOD, ids=[case[1] for case in GOOD])
-def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: object) -> None:
-    assert_read(converter, text, value)
-
-
-@pytest.mark.parametrize(("converter", "text", "error"), BAD, ids=[case[1] for case in BAD])
-def test_an_error_says_what_was_found_and_what_is_allowed(
-    converter: Converter[Any], text: str, error: str
-) -> None:
-    assert complaint(converter, text) == error
+test_what_is_read_and_shown, test_an_error_says_what_was_found_and_what_is_allowed = table(
+    GOOD, BAD
+)

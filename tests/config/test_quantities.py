@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis.strategies import integers
 
 from rtmptwist.config.convert import Converter
 from rtmptwist.config.quantities import Bitrate, Count, Duration, Size
-from tests.config.converters import assert_read, complaint
+from tests.config.converters import table
 
 COUNT = Count(1, 1000)
 DURATION = Duration(0, 3600)
@@ -58,16 +57,9 @@ BAD: list[tuple[Converter[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "text", "value"), GOOD, ids=[case[1] for case in GOOD])
-def test_what_is_read_and_shown(converter: Converter[Any], text: str, value: object) -> None:
-    assert_read(converter, text, value)
-
-
-@pytest.mark.parametrize(("converter", "text", "error"), BAD, ids=[case[1] for case in BAD])
-def test_an_error_says_what_was_found_and_what_is_allowed(
-    converter: Converter[Any], text: str, error: str
-) -> None:
-    assert complaint(converter, text) == error
+test_what_is_read_and_shown, test_an_error_says_what_was_found_and_what_is_allowed = table(
+    GOOD, BAD
+)
 
 
 @given(integers(0, 3_600_000))
